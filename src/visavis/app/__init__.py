@@ -1,0 +1,1 @@
+"""Command line and pages, built from the tasks."""

@@ -1,0 +1,1 @@
+"""Protocols, measures and tables: every figure that visavis states comes from a command here."""

@@ -1,0 +1,119 @@
+"""The one format of figures (design, section 14): results/NAME.json, written by the command that measured them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.core.settings import usable_cores
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number with its 95 % interval. name: lower case with dots; value: a finite number."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    unit: str = "share"
+    better: Literal["higher", "lower", "neither"] = "higher"
+    n: int | None = None
+
+
+def results_folder() -> Path:
+    """`results` of the current folder: figures belong to the checkout in which the command runs."""
+    return Path("results")
+
+
+def write(name: str, figures: Sequence[Figure], *, seed: int, started: float, notes: Sequence[str] = ()) -> Path:
+    """Writes results/NAME.json atomically. started: time.time() at the start of the command."""
+    document: dict[str, Any] = {
+        "command": "visavis " + " ".join(sys.argv[1:]),
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
+        "machine": machine(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "seconds": round(time.time() - started, 1),
+        "figures": [_row(f) for f in figures],
+    }
+    if notes:
+        document["notes"] = list(notes)
+    path = results_folder() / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(document, indent=1) + "\n")
+    part.replace(path)
+    return path
+
+
+def read(folder: Path) -> list[tuple[str, Figure]]:
+    """All figures of a results folder as (file stem, figure)."""
+    rows: list[tuple[str, Figure]] = []
+    for path in sorted(folder.rglob("*.json")):
+        for row in json.loads(path.read_text())["figures"]:
+            rows.append((path.relative_to(folder).with_suffix("").as_posix(), Figure(**row)))
+    return rows
+
+
+def machine() -> str:
+    """Processor, cores that may be used, memory, Python: what a reader needs to place a time."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
+    return f"{_processor()}, {usable_cores()} cores, {memory:.0f} GB, Python {platform.python_version()}"
+
+
+def bootstrap(
+    values: NDArray[Any], *, seed: int = 0, draws: int = 1000, units: NDArray[Any] | None = None
+) -> tuple[float, float]:
+    """95 % interval of the mean of `values` [N]; with `units` [N] whole units (people, photos) are drawn."""
+    random = np.random.default_rng(seed)
+    values = np.asarray(values, np.float64)
+    if units is None:
+        weights = random.multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws)
+        means = weights @ values / len(values)
+    else:
+        _, index = np.unique(units, return_inverse=True)
+        count = int(index.max()) + 1
+        sums, sizes = np.bincount(index, values, count), np.bincount(index, minlength=count)
+        weights = random.multinomial(count, np.full(count, 1 / count), size=draws)
+        means = (weights @ sums) / (weights @ sizes)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _row(figure: Figure) -> dict[str, Any]:
+    row = {key: value for key, value in asdict(figure).items() if value is not None}
+    for key in ("value", "low", "high"):
+        if key in row:
+            row[key] = float(f"{float(row[key]):.6g}")
+    return row
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

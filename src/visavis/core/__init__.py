@@ -1,0 +1,1 @@
+"""What every room stands on: types, errors, settings, tasks, the weight store, the two runtimes."""

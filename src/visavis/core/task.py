@@ -1,0 +1,77 @@
+"""A task is a typed signature with words for people; command line, REST and page are built from it alone.
+
+Inputs are a frozen dataclass. Each field is declared by `argument` or `option`, which carry help, range, unit; the
+field's type says what a place may offer: `PhotoIn` (a path, array or Photo here, an upload over REST and page),
+`FolderIn` (paths; over REST and page only below an allowed root), `OutPath` (never over REST or page).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.core.errors import InputError
+from visavis.core.types import Photo
+
+PhotoLike: TypeAlias = str | Path | NDArray[Any] | Photo
+PhotoIn: TypeAlias = Annotated[PhotoLike, "photo"]
+FolderIn: TypeAlias = Annotated[str | Path, "folder"]
+OutPath: TypeAlias = Annotated[str | Path, "out"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a person should know about one input."""
+
+    help: str
+    positional: bool = False
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    metavar: str = ""
+
+
+def argument(help: str, *, metavar: str = "") -> Any:
+    """A required positional input."""
+    return dataclasses.field(metadata={"form": Form(help, positional=True, metavar=metavar)})
+
+
+def option(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None, unit: str = "", metavar: str = ""
+) -> Any:
+    """A named input with a default and, for numbers, a range that `check` holds."""
+    return dataclasses.field(default=default, metadata={"form": Form(help, False, low, high, unit, metavar)})
+
+
+@dataclass(frozen=True)
+class Task:
+    """name: the verb ("look", later "create.portrait"); inputs: the dataclass; help: one sentence for people."""
+
+    name: str
+    inputs: type[Any]
+    help: str
+
+    def forms(self) -> list[tuple[str, Any, Form]]:
+        """(field name, type with its annotations, form) of every input, in order."""
+        hints = get_type_hints(self.inputs, include_extras=True)
+        return [(f.name, hints[f.name], f.metadata["form"]) for f in dataclasses.fields(self.inputs)]
+
+
+def check(inputs: Any) -> None:
+    """Raises InputError where a number lies outside its declared range."""
+    for field in dataclasses.fields(inputs):
+        form: Form = field.metadata["form"]
+        value = getattr(inputs, field.name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            low, high = form.low, form.high
+            if not np.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+                name = field.name.replace("_", "-")
+                above = "" if high is None else f" to {high:g}"
+                raise InputError(
+                    f"--{name} is a number from {low:g}{above}{form.unit and ' ' + form.unit}, not {value}."
+                )

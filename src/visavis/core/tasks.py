@@ -1,0 +1,50 @@
+"""The tasks of visavis, each declared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from visavis.core.task import FolderIn, OutPath, PhotoIn, Task, argument, option
+
+Detector = Literal["yunet", "centerface"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """Inputs of `look`."""
+
+    photos: list[PhotoIn | FolderIn] = argument("photos, or folders of photos", metavar="PHOTO|FOLDER")
+    detector: Detector = option("yunet", "which detector finds the faces")
+    mesh: bool = option(False, "add the 468 mesh points of each face to the JSON")
+    draw: OutPath | None = option(None, "write every photo with its numbered boxes and mesh into this folder")
+    embedding: OutPath | None = option(
+        None, "write the 128 numbers of each face with its box and origin to this .npz or .parquet"
+    )
+    strict: bool = option(False, "exit 2 when any photo could not be read")
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Inputs of `compare`."""
+
+    a: PhotoIn = argument("a photo")
+    b: PhotoIn = argument("another photo")
+    face: list[int] = option(
+        (),
+        "which face to compare, by the number that look --draw writes; twice for both photos (0: the main face)",
+        low=0,
+        metavar="N",
+    )
+    all: bool = option(False, "compare every face of the first photo with every face of the second")
+    max_false_match: float = option(
+        1e-3, "call it the same person only where at most this share of strangers scores as high", low=1e-7, high=0.5
+    )
+    detector: Detector = option("yunet", "which detector finds the faces")
+
+
+LOOK = Task("look", Look, "Who is on a photo: boxes, landmarks, head pose, expression and quality of every face.")
+COMPARE = Task(
+    "compare", Compare, "Is it the same person on two photos, and how often would a stranger score this high?"
+)
+TASKS = (LOOK, COMPARE)

@@ -1,0 +1,1 @@
+"""Photos: read in any of the usual shapes, within limits; written atomically."""

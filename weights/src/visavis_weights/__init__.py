@@ -1,0 +1,1 @@
+"""Data only: the folder of this package holds the files that index.json lists."""

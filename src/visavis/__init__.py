@@ -1,1 +1,81 @@
+"""Faces whose identity matters: who is on this photo, and is it the same person?
+
+    import visavis as vv
+    faces = vv.look("party.jpg")
+    match = vv.compare("a.jpg", "b.jpg")
+
+Every verb takes a path, a uint8 RGB array [H, W, 3] or a Photo, and raises InputError for what is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from visavis.core.errors import InputError, RefusedError, VisavisError
+from visavis.core.task import PhotoLike
+from visavis.core.tasks import Detector
+from visavis.core.types import Crop, Face, Match, Photo, Pose, Quality
+
 __version__ = "0.1.0"
+__all__ = [
+    "Crop",
+    "Face",
+    "InputError",
+    "Match",
+    "Photo",
+    "Pose",
+    "Quality",
+    "RefusedError",
+    "VisavisError",
+    "compare",
+    "look",
+    "open_photo",
+]
+
+
+def open_photo(source: PhotoLike) -> Photo:
+    """A photo, upright by its EXIF and in sRGB: `Photo.pixels` is uint8 [H, W, 3] RGB.
+
+    source: a path; or an array [H, W], [H, W, 3] or [H, W, 4] of uint8, uint16 or float 0..1, in RGB order (an image
+    read by OpenCV is BGR: `open_photo(cv2.imread(path)[:, :, ::-1])`); or a Photo, which is returned as it is.
+    Raises InputError in one sentence for anything else.
+    """
+    from visavis.media.photo import open_photo as open_
+
+    return open_(source)
+
+
+def look(photo: PhotoLike, *, detector: Detector = "yunet") -> list[Face]:
+    """All faces of a photo, largest first, with box, five points, mesh, head pose, expression and quality.
+
+    Coordinates are pixels of the upright photo. No face is a result: an empty list. `Face.embedding` (float32 [128],
+    unit length) and `Face.crop(template)` are computed when asked. Raises InputError for what is no photo.
+    """
+    from visavis.faces.analyse import find_faces
+
+    return find_faces(photo, detector=detector)
+
+
+def compare(
+    a: PhotoLike | Face,
+    b: PhotoLike | Face,
+    *,
+    face: Sequence[int] = (),
+    max_false_match: float = 1e-3,
+    detector: Detector = "yunet",
+) -> Match:
+    """Is it the same person, and how often would a stranger score this high?
+
+    a, b: photos, or faces that `look` found. face: which face of the first and of the second photo (from 1; 0 or
+    left out: the main one). max_false_match: `Match.same` is True only where at most this share of strangers scores
+    as high (1e-7 to 0.5). Raises InputError where a photo has no face, or several and none clearly dominates.
+    """
+    from visavis.faces.analyse import choose
+    from visavis.faces.score import match
+
+    chosen = [*face, 0, 0][:2]
+    return match(
+        choose(a, chosen[0], detector=detector),
+        choose(b, chosen[1], detector=detector),
+        max_false_match=max_false_match,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from dataclasses import dataclass
@@ -43,17 +44,17 @@ def settings() -> Settings:
     env = os.environ.get
     home = env("VISAVIS_HOME")
     if home:
-        top = Path(home).expanduser().absolute()
+        top = _folder("VISAVIS_HOME", home)
         weights, cache, tmp, data = top / "weights", top / "cache", top / "tmp", top
     else:
         cache_top = Path(platformdirs.user_cache_dir("visavis", appauthor=False))
         weights, cache, tmp = cache_top / "weights", cache_top / "cache", cache_top / "tmp"
         data = Path(platformdirs.user_data_dir("visavis", appauthor=False))
-    device = env("VISAVIS_DEVICE", "cpu")
+    device = env("VISAVIS_DEVICE") or "cpu"
     if device not in ("cpu", "cuda"):
         raise InputError(f"--device / VISAVIS_DEVICE is cpu or cuda, not {device!r}.")
     data_sets = env("VISAVIS_DATA")
-    licence = env("VISAVIS_LICENCE", "any")
+    licence = env("VISAVIS_LICENCE") or "any"
     if licence not in ("any", "commercial"):
         raise InputError(f"--licence / VISAVIS_LICENCE is any or commercial, not {licence!r}.")
     return Settings(
@@ -63,16 +64,19 @@ def settings() -> Settings:
         data=data,
         threads=_positive("VISAVIS_THREADS", usable_cores()),
         device="cuda" if device == "cuda" else "cpu",
-        data_sets=Path(data_sets) if data_sets else None,
+        data_sets=_folder("VISAVIS_DATA", data_sets) if data_sets else None,
         max_pixels=_positive("VISAVIS_MAX_PIXELS", MAX_PIXELS),
         commercial=licence == "commercial",
     )
 
 
 def private_folder(path: Path) -> Path:
-    """Makes a folder that only its owner can enter (0700); raises InputError where that cannot be done."""
+    """Makes a folder, and those above it, that only its owner can enter (0700); InputError where that cannot be."""
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in reversed([p for p in (path, *path.parents) if not p.exists()]):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "a file is in its place", str(path))
     except OSError as error:
         raise InputError(
             f"The folder {path} cannot be made ({error.strerror}); set VISAVIS_HOME to one that can."
@@ -82,22 +86,45 @@ def private_folder(path: Path) -> Path:
 
 def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:
     """A temporary folder inside visavis' own, removed on exit."""
-    return tempfile.TemporaryDirectory(prefix=prefix, dir=private_folder(settings().tmp))
+    folder = private_folder(settings().tmp)
+    try:
+        return tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise InputError(
+            f"The folder {folder} cannot be written ({error.strerror}); set VISAVIS_HOME to one that can."
+        ) from error
 
 
-def usable_cores() -> int:
-    """Cores that this process may use: affinity, and the control group's quota where there is one."""
+def usable_cores(control_group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that this process may use: affinity, and the control group's quota (version 2 or 1) where there is one."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
         cores = os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
-        if quota != "max":
-            cores = min(cores, max(1, int(int(quota) / int(period))))
-    except (OSError, ValueError):
-        pass
+    for read in (_quota2, _quota1):
+        try:
+            quota, period = read(control_group)
+            if quota > 0 and period > 0:
+                return min(cores, max(1, quota // period))
+        except (OSError, ValueError):
+            pass
     return cores
+
+
+def _quota2(top: Path) -> tuple[int, int]:
+    quota, period = (top / "cpu.max").read_text().split()[:2]
+    return (0 if quota == "max" else int(quota)), int(period)
+
+
+def _quota1(top: Path) -> tuple[int, int]:
+    return int((top / "cpu/cpu.cfs_quota_us").read_text()), int((top / "cpu/cpu.cfs_period_us").read_text())
+
+
+def _folder(name: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:  # ~somebody who is not known here
+        raise InputError(f"{name} names no folder: {text!r}.") from error
 
 
 def _positive(name: str, default: int) -> int:

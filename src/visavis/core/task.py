@@ -8,11 +8,11 @@ field's type says what a place may offer: `PhotoIn` (a path, array or Photo here
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_type_hints
 
-import numpy as np
 from numpy.typing import NDArray
 
 from visavis.core.errors import InputError
@@ -30,6 +30,7 @@ class Form:
 
     help: str
     positional: bool = False
+    default: Any = None
     low: float | None = None
     high: float | None = None
     unit: str = ""
@@ -45,7 +46,7 @@ def option(
     default: Any, help: str, *, low: float | None = None, high: float | None = None, unit: str = "", metavar: str = ""
 ) -> Any:
     """A named input with a default and, for numbers, a range that `check` holds."""
-    return dataclasses.field(default=default, metadata={"form": Form(help, False, low, high, unit, metavar)})
+    return dataclasses.field(default=default, metadata={"form": Form(help, False, default, low, high, unit, metavar)})
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ def check(inputs: Any) -> None:
     for field in dataclasses.fields(inputs):
         form: Form = field.metadata["form"]
         value = getattr(inputs, field.name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            low, high = form.low, form.high
-            if not np.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
-                name = field.name.replace("_", "-")
-                above = "" if high is None else f" to {high:g}"
+        low = -math.inf if form.low is None else form.low
+        high = math.inf if form.high is None else form.high
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int | float) and not low <= number <= high:
+                span = f"from {low:g}" + ("" if form.high is None else f" to {high:g}")
                 raise InputError(
-                    f"--{name} is a number from {low:g}{above}{form.unit and ' ' + form.unit}, not {value}."
+                    f"--{field.name.replace('_', '-')} is a number {span} {form.unit}".rstrip() + f", not {number:g}."
                 )

@@ -1,0 +1,97 @@
+"""A typer command from a task's declaration: arguments, options, ranges and help come from nowhere else."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import typer
+
+from visavis.core.errors import InputError
+from visavis.core.task import Form, Task, check
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """document: what --json prints; failure: the sentence for stderr (exit code 2) when something was not done."""
+
+    document: dict[str, Any]
+    failure: str | None = None
+
+
+Use = Callable[[Any, bool], Outcome]
+"""use(inputs, quiet): does the task; writes for people to stdout unless quiet."""
+
+
+def add_command(app: typer.Typer, task: Task, use: Use) -> None:
+    """Adds the task as a command; with --json its document is the only thing on stdout."""
+
+    def command(**values: Any) -> None:
+        as_json = values.pop("json")
+        set_common(**{key: values.pop(key) for key in COMMON})
+        inputs = task.inputs(**values)
+        check(inputs)
+        outcome = use(inputs, as_json)
+        if as_json:
+            json.dump(outcome.document, sys.stdout, ensure_ascii=False)
+            sys.stdout.write("\n")
+        if outcome.failure:
+            raise InputError(outcome.failure)
+
+    parameters = [_parameter(*form) for form in task.forms()]
+    parameters.append(_keyword("json", False, Json))
+    parameters += [_keyword(name, None, hint) for name, hint in COMMON.items()]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__doc__ = task.help
+    app.command(task.name)(command)
+
+
+Threads = Annotated[int | None, typer.Option(min=1, help="threads of both runtimes [VISAVIS_THREADS]")]
+Device = Annotated[str | None, typer.Option(metavar="cpu|cuda", help="where networks run [VISAVIS_DEVICE]")]
+Licence = Annotated[
+    str | None,
+    typer.Option(metavar="any|commercial", help="commercial: only weights with permissive terms [VISAVIS_LICENCE]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else on stdout")]
+COMMON = {"threads": Threads, "device": Device, "licence": Licence}
+
+
+def set_common(threads: int | None = None, device: str | None = None, licence: str | None = None) -> None:
+    """Settings are read from the environment everywhere; the command line only writes them there."""
+    for name, value in (("THREADS", threads), ("DEVICE", device), ("LICENCE", licence)):
+        if value is not None:
+            os.environ[f"VISAVIS_{name}"] = str(value)
+
+
+def _parameter(name: str, hint: Any, form: Form) -> inspect.Parameter:
+    help_text = form.help + (f" ({form.unit})" if form.unit else "")
+    metavar = form.metavar or None
+    if form.positional:
+        info: Any = typer.Argument(help=help_text, metavar=metavar)
+        return _keyword(name, inspect.Parameter.empty, Annotated[_plain(hint), info])
+    info = typer.Option("--" + name.replace("_", "-"), help=help_text, metavar=metavar)
+    default = list(form.default) if isinstance(form.default, tuple) else form.default
+    return _keyword(name, default, Annotated[_plain(hint), info])
+
+
+def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _plain(hint: Any) -> Any:
+    """The type that typer reads: a photo, folder or output path is a string here; None says nothing."""
+    if get_origin(hint) is Annotated:
+        return str
+    if get_origin(hint) in (Union, types.UnionType):
+        kinds = {_plain(part) for part in get_args(hint) if part is not type(None)}
+        (kind,) = kinds
+        return kind if type(None) not in get_args(hint) else kind | None
+    if get_origin(hint) is list:
+        return list[_plain(get_args(hint)[0])]  # type: ignore[misc]
+    return hint

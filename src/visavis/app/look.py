@@ -1,0 +1,82 @@
+"""`visavis look`: everything on each face of photos and folders."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from visavis.app import document, words
+from visavis.app.draw import draw_faces
+from visavis.app.forms import Outcome
+from visavis.app.say import say, table
+from visavis.app.vectors import Vectors
+from visavis.core.errors import InputError
+from visavis.core.progress import track
+from visavis.core.tasks import Look
+from visavis.core.types import Face, Photo
+from visavis.faces.analyse import find_faces
+from visavis.media.folder import walk
+from visavis.media.photo import open_photo
+from visavis.media.write import unique_names, write_png
+
+
+def use(inputs: Look, quiet: bool) -> Outcome:
+    """Looks at every photo; the good ones are done whatever becomes of the others."""
+    started = time.monotonic()
+    vectors = Vectors(inputs.embedding) if inputs.embedding else None
+    sources = list(walk(str(photo) for photo in inputs.photos))
+    drawings = unique_names([path for path, _ in sources]) if inputs.draw else []
+    rows: list[dict[str, Any]] = []
+    try:
+        for number, (path, problem) in enumerate(track(sources, "looking")):
+            try:
+                photo = _open(path, problem)
+                faces = find_faces(photo, detector=inputs.detector)
+            except InputError as error:
+                rows.append(document.failed_row(str(path), str(error)))
+                if not quiet:
+                    say(f"{path}  not read: {error}")
+                continue
+            if vectors:
+                vectors.add(str(path), faces)
+            if inputs.draw:
+                write_png(Path(inputs.draw) / drawings[number], draw_faces(photo, faces))
+            rows.append(document.photo_row(str(path), photo, faces, mesh=inputs.mesh))
+            if not quiet:
+                _say(path, photo, faces)
+    finally:
+        if vectors:
+            vectors.write()
+    used = [inputs.detector, "face_mesh", "face_geometry"]
+    result = {
+        "schema": "visavis.look/1",
+        "photos": rows,
+        **document.origin([*used, "recogniser_a"] if vectors else used, time.monotonic() - started),
+    }
+    return Outcome(result, _failure(rows, {str(photo) for photo in inputs.photos}, inputs.strict))
+
+
+def _open(path: Path, problem: str | None) -> Photo:
+    if problem:
+        raise InputError(f"{path.name} is {problem}.")
+    return open_photo(path)
+
+
+def _failure(rows: list[dict[str, Any]], named: set[str], strict: bool) -> str | None:
+    """A photo that was named itself must be readable; of a folder's files one must, or all with --strict."""
+    failed = [row for row in rows if row["error"]]
+    failed_named = [row for row in failed if row["path"] in named]
+    if not failed or not (failed_named or strict or len(failed) == len(rows)):
+        return None
+    first = (failed_named or failed)[0]["error"]
+    return first if len(failed) == 1 else f"{len(failed)} of {len(rows)} files were not read. The first: {first}"
+
+
+def _say(path: Path, photo: Photo, faces: list[Face]) -> None:
+    frames = photo.meta.get("frames", 1)
+    note = f", the first of {frames} frames" if frames > 1 else ""
+    say(f"{path}  {photo.width} x {photo.height}{note}: {words.counted(len(faces))}")
+    if faces:
+        rows = [(str(f.id), words.box(f), words.gaze(f), words.expression(f), words.condition(f)) for f in faces]
+        table(("face", "box", "looks", "expression", "for comparing"), rows)

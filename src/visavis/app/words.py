@@ -1,0 +1,55 @@
+"""Numbers as people say them. A score is never a percent; a rate is never rounded below what was measured."""
+
+from __future__ import annotations
+
+import math
+
+from visavis.core.types import Face, Match
+
+MANY = ("no face", "1 face")
+
+
+def one_in(rate: float) -> str:
+    """A rate as "1 in N"; N is rounded down to two digits, so that the rate said is never lower than measured."""
+    if rate >= 0.5:
+        return "more than 1 in 2"
+    n = 1 / rate
+    step = 10.0 ** max(0, math.floor(math.log10(n)) - 1)
+    return f"1 in {int(n / step) * int(step):,}"
+
+
+def strangers(match: Match) -> str:
+    """The error rate of a match as a sentence."""
+    overall, worst = one_in(match.false_match_rate), one_in(match.false_match_rate_worst_group)
+    about = "less than " if match.table.get("limit") else "about "
+    return f"{about}{overall} strangers scores this high; up to {worst} in the worst measured group"
+
+
+def counted(n: int) -> str:
+    return MANY[n] if n < 2 else f"{n} faces"
+
+
+def box(face: Face) -> str:
+    return "{:.0f} {:.0f} {:.0f} {:.0f}".format(*face.box)
+
+
+def gaze(face: Face) -> str:
+    """Where the head points, for people."""
+    yaw, pitch = face.pose.yaw, face.pose.pitch
+    sideways = "" if abs(yaw) < 12 else f"{'right' if yaw > 0 else 'left'} {abs(yaw):.0f}°"
+    upwards = "" if abs(pitch) < 12 else f"{'up' if pitch > 0 else 'down'} {abs(pitch):.0f}°"
+    return ", ".join(part for part in (sideways, upwards) if part) or "to the camera"
+
+
+def expression(face: Face) -> str:
+    parts = ["eyes open" if face.eyes_open >= 0.35 else "eyes closed"]
+    if face.smile >= 0.5:
+        parts.append("smiles")
+    if face.mouth_open >= 0.35:
+        parts.append("mouth open")
+    return ", ".join(parts)
+
+
+def condition(face: Face) -> str:
+    """What limits a comparison, or "good"."""
+    return ", ".join(face.quality.words) or "good"

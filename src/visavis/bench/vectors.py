@@ -1,0 +1,126 @@
+"""One row a photo of a labelled data set: recogniser A's vector, the face's quality, the set's own labels.
+
+Made once through the product's own path (`look`, then `embedding`) and kept in the cache under the recipe's version
+and the set's size and date, because tens of thousands of photos take minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.core.errors import InputError, missing_extra
+from visavis.core.progress import track
+from visavis.core.settings import private_folder, settings, usable_cores
+from visavis.core.types import Face
+from visavis.faces import embed
+from visavis.faces.analyse import embed_faces, find_faces
+
+QUALITY = ("size_px", "sharpness", "pose", "light", "covered")
+CHUNK = 256
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class VectorSet:
+    """found: bool [N]; vectors: float32 [N, 128], zero where no face was found; quality: float32 [N, 5] in the order
+    of QUALITY; labels: the set's columns, each an array [N]."""
+
+    found: NDArray[np.bool_]
+    vectors: NDArray[np.float32]
+    quality: NDArray[np.float32]
+    labels: dict[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def take(self, rows: NDArray[Any]) -> VectorSet:
+        """The rows of a mask or index."""
+        labels = {name: column[rows] for name, column in self.labels.items()}
+        return VectorSet(self.found[rows], self.vectors[rows], self.quality[rows], labels)
+
+
+def data_folder(name: str) -> Path:
+    """A data set's folder below VISAVIS_DATA; raises InputError where there is none."""
+    top = settings().data_sets
+    if top is None or not (top / name).is_dir():
+        raise InputError(f"This needs the data set {name}: set VISAVIS_DATA to the folder that holds {name}/.")
+    return top / name
+
+
+def parquet_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterable[dict[str, Any]]:
+    """Rows of parquet files, one row group at a time."""
+    try:
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError as error:
+        raise missing_extra("bench", "Reading data sets") from error
+    for path in files:
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            yield from file.read_row_group(group, columns=list(columns)).to_pylist()
+
+
+def central(faces: Sequence[Face]) -> Face | None:
+    """The face nearest the middle of its photo: who a face crop shows."""
+    if not faces:
+        return None
+    height, width = faces[0].photo.pixels.shape[:2]
+
+    def off_centre(face: Face) -> float:
+        x1, y1, x2, y2 = face.box
+        return float(np.hypot((x1 + x2 - width) / 2, (y1 + y2 - height) / 2))
+
+    return min(faces, key=off_centre)
+
+
+def vector_set(name: str, files: Sequence[str], labels: Sequence[str]) -> VectorSet:
+    """The vectors of a set of face crops (parquet files below VISAVIS_DATA/name, picture bytes in `image`)."""
+    folder = data_folder(name)
+    paths = [folder / file for file in files]
+    key = json.dumps([VERSION, embed.RECIPE, labels, [(p.name, p.stat().st_size) for p in paths]])
+    kept = settings().cache / "vectors" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    if kept.exists():
+        with np.load(kept) as arrays:
+            columns = {label: arrays[f"label_{label}"] for label in labels}
+            return VectorSet(arrays["found"], arrays["vectors"], arrays["quality"], columns)
+    rows = list(parquet_rows(paths, ["image", *labels]))
+    made = [_embed(chunk) for chunk in track(_chunks(rows), f"vectors of {name}", -(-len(rows) // CHUNK))]
+    found, vectors, quality = (np.concatenate(parts) for parts in zip(*made, strict=True))
+    columns = {label: np.array([row[label] for row in rows]) for label in labels}
+    private_folder(kept.parent)
+    part = kept.with_suffix(".part.npz")
+    np.savez(part, found=found, vectors=vectors, quality=quality, **{f"label_{k}": v for k, v in columns.items()})
+    part.replace(kept)
+    return VectorSet(found, vectors, quality, columns)
+
+
+def decode(image: bytes) -> NDArray[np.uint8]:
+    """Picture bytes of a data set -> uint8 [H, W, 3] RGB."""
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
+
+
+def _embed(rows: Sequence[dict[str, Any]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        faces = list(pool.map(lambda row: central(find_faces(decode(row["image"]))), rows))
+    seen = [face for face in faces if face]
+    vectors = np.zeros((len(rows), 128), np.float32)
+    quality = np.zeros((len(rows), len(QUALITY)), np.float32)
+    found = np.array([face is not None for face in faces])
+    vectors[found] = embed_faces(seen)
+    quality[found] = [[getattr(face.quality, name).value for name in QUALITY] for face in seen]
+    return found, vectors, quality
+
+
+def _chunks(rows: Sequence[dict[str, Any]]) -> Iterable[Sequence[dict[str, Any]]]:
+    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))

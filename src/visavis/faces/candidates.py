@@ -1,0 +1,101 @@
+"""What a detector says about one picture, before boxes of the same face are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+SAME = 0.4  # intersection over union from which two boxes are of one face
+NESTED = 0.7  # share of the smaller box inside the other: a part of a face, or a box around it
+COVERED = 0.6  # share of a box that better faces cover together: a box around or between several faces
+VOTES = 0.6  # intersection over union from which a box of another scale has a say in where the face is
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """boxes [N, 4] xyxy, scores [N], points [N, 5, 2], turns [N] in degrees, all of one picture's pixels."""
+
+    boxes: Numbers
+    scores: Numbers
+    points: Numbers
+    turns: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def take(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Candidates:
+        return Candidates(self.boxes[chosen], self.scores[chosen], self.points[chosen], self.turns[chosen])
+
+    @property
+    def best(self) -> float:
+        return float(self.scores.max()) if len(self) else 0.0
+
+
+def candidates(
+    boxes: NDArray[Any], scores: NDArray[Any], points: NDArray[Any], turns: NDArray[Any] | None = None
+) -> Candidates:
+    return Candidates(
+        np.asarray(boxes, np.float64).reshape(-1, 4),
+        np.asarray(scores, np.float64).reshape(-1),
+        np.asarray(points, np.float64).reshape(-1, 5, 2),
+        np.zeros(len(scores), np.int64) if turns is None else turns,
+    )
+
+
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    return Candidates(
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.points for part in parts]),
+        np.concatenate([part.turns for part in parts]),
+    )
+
+
+def inside(found: Candidates, width: float, height: float) -> Candidates:
+    """Boxes cut at the photo's borders; those of which less than a pixel is left go."""
+    boxes = found.boxes.copy()
+    boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
+    boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
+    cut = Candidates(boxes, found.scores, found.points, found.turns)
+    left = boxes[:, 2:] - boxes[:, :2]
+    return cut.take(left.min(1) >= 1)
+
+
+def one_box_a_face(found: Candidates) -> Candidates:
+    """The best box of each face, highest score first, placed by the mean of all scales that agree with it.
+
+    Boxes that a better one mostly contains or lies in go, as do boxes around or between several better ones.
+    """
+    found = found.take(np.argsort(-found.scores, kind="stable"))
+    sizes = _area(found.boxes)
+    open_ = np.ones(len(found), bool)
+    covered = np.zeros(len(found))
+    chosen: list[int] = []
+    boxes, points = found.boxes.copy(), found.points.copy()
+    for i in range(len(found)):
+        if not open_[i] or covered[i] > COVERED * sizes[i]:
+            continue
+        common = _common(found.boxes[i], found.boxes)
+        union = common / (sizes + sizes[i] - common)
+        votes = open_ & (union > VOTES) & (found.turns == found.turns[i])
+        weights = found.scores[votes] ** 2
+        boxes[i] = np.average(found.boxes[votes], axis=0, weights=weights)
+        points[i] = np.average(found.points[votes], axis=0, weights=weights)
+        open_ &= (union <= SAME) & (common <= NESTED * np.minimum(sizes, sizes[i]))
+        covered += common
+        chosen.append(i)
+    return Candidates(boxes, found.scores, points, found.turns).take(np.array(chosen, np.intp))
+
+
+def _area(boxes: Numbers) -> Numbers:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+
+
+def _common(box: Numbers, boxes: Numbers) -> Numbers:
+    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    return np.asarray(sides.clip(0, None).prod(1))

@@ -1,0 +1,153 @@
+"""Where the faces are: one of two networks over several sizes of the photo, and turned where nobody stands upright."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from visavis.core.errors import InputError
+from visavis.core.types import Floats, Pixels, Turn
+from visavis.faces import centerface, yunet
+from visavis.faces.candidates import Candidates, inside, joined, one_box_a_face
+
+
+@dataclass(frozen=True)
+class Detector:
+    """threshold: score of a face; sure: a photo whose best face scores less is also looked at turned."""
+
+    network: ModuleType
+    threshold: float
+    sure: float
+
+
+DETECTORS = {"yunet": Detector(yunet, 0.75, 0.9), "centerface": Detector(centerface, 0.55, 0.55)}
+# Long sides at which a photo is searched, and the largest at which a turned one is.
+SIDES = (640, 320, 192)
+LARGEST = 4096
+LARGEST_TURNED = 1280
+ENLARGE = 1.5  # small photos are also searched this much larger, up to ENLARGE_TO
+ENLARGE_TO = 960
+TURNED = 0.04  # a turned face must score this much more than an upright one in its place
+TILE, OVERLAP, CUT = 1536, 256, 8  # pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """box: float64 [4] xyxy inside the photo; points5: float32 [5, 2], left eye of the upright face first;
+    turn: clockwise turn of the photo that makes the face upright; detector: whose score it is."""
+
+    box: NDArray[np.float64]
+    score: float
+    points5: Floats
+    turn: Turn = 0
+    detector: str = "yunet"
+
+
+def detect(pixels: Pixels, detector: str = "yunet", threshold: float | None = None) -> list[Detection]:
+    """All faces on uint8 [H, W, 3] RGB pixels, highest score first; from 16 px high to larger than the photo.
+
+    threshold: lowest score, 0..1; the default is the detector's own.
+    """
+    if detector not in DETECTORS:
+        raise InputError(f"The detector is yunet or centerface, not {detector!r}.")
+    chosen = DETECTORS[detector]
+    floor = chosen.threshold if threshold is None else threshold
+    network = chosen.network.session()
+    found = []
+    ladder = list(_ladder(pixels))
+    for picture in ladder:
+        found.append(_search(chosen, network, picture, 0, floor, pixels.shape))
+    if max(part.best for part in found) < chosen.sure:
+        for picture in ladder:
+            if max(picture.shape) <= LARGEST_TURNED:
+                for turn in (90, 180, 270):
+                    found.append(_search(chosen, network, picture, turn, floor, pixels.shape))
+    faces = one_box_a_face(inside(joined(found), pixels.shape[1], pixels.shape[0]))
+    return [
+        Detection(box, float(score), points.astype(np.float32), cast(Turn, int(turn)), detector)
+        for box, score, points, turn in zip(faces.boxes, faces.scores, faces.points, faces.turns, strict=True)
+    ]
+
+
+def _ladder(pixels: Pixels) -> Iterator[Pixels]:
+    """The photo at every size that is searched, largest first, never distorted."""
+    height, width = pixels.shape[:2]
+    long = max(height, width)
+    top = max(min(long, LARGEST), min(round(long * ENLARGE), ENLARGE_TO))
+    source = Image.fromarray(np.ascontiguousarray(pixels))
+    for side in (top, *(side for side in SIDES if side < top)):
+        size = (max(1, round(width * side / long)), max(1, round(height * side / long)))
+        if side > long:
+            picture = source.resize(size, Image.Resampling.BICUBIC)
+        else:
+            # Each smaller one is made of the one before: reading 50 megapixels again costs more than the search.
+            source = picture = source.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        yield np.asarray(picture)
+
+
+def _search(
+    chosen: Detector, network: Any, picture: Pixels, turn: int, floor: float, shape: tuple[int, ...]
+) -> Candidates:
+    """Candidates on the picture after a clockwise turn, in the pixels of a photo of `shape`."""
+    height, width = picture.shape[:2]
+    handicap = TURNED if turn else 0.0
+    found = _scan(chosen, network, np.rot90(picture, -turn // 90), floor + handicap)
+    corners = _turned_back(found.boxes.reshape(-1, 2, 2), turn, width, height)
+    back = np.array([shape[1] / width, shape[0] / height])
+    return Candidates(
+        np.concatenate([corners.min(1) * back, corners.max(1) * back], 1),
+        found.scores - handicap,
+        _turned_back(found.points, turn, width, height) * back,
+        (found.turns + turn) % 360,
+    )
+
+
+def _scan(chosen: Detector, network: Any, picture: Pixels, floor: float) -> Candidates:
+    """Candidates on one picture, tile by tile where it is large: memory stays the same for any photo."""
+    height, width = picture.shape[:2]
+    parts = []
+    for top, bottom in _spans(height):
+        for left, right in _spans(width):
+            canvas = np.zeros((_multiple(bottom - top), _multiple(right - left), 3), np.uint8)
+            canvas[: bottom - top, : right - left] = picture[top:bottom, left:right]
+            found = chosen.network.find(network, canvas, floor)
+            corner = np.array([left, top])
+            boxes = found.boxes + np.tile(corner, 2)
+            # What an inner border cuts is whole in the next tile or on a smaller picture.
+            low = [left + CUT if left else -math.inf, top + CUT if top else -math.inf]
+            high = [right - CUT if right < width else math.inf, bottom - CUT if bottom < height else math.inf]
+            whole = ((boxes[:, :2] >= low) & (boxes[:, 2:] <= high)).all(1)
+            parts.append(Candidates(boxes, found.scores, found.points + corner, found.turns).take(whole))
+    return joined(parts)
+
+
+def _spans(length: int) -> list[tuple[int, int]]:
+    """Equal pieces of at most TILE pixels with at least OVERLAP pixels in common."""
+    if length <= TILE:
+        return [(0, length)]
+    count = math.ceil((length - OVERLAP) / (TILE - OVERLAP))
+    size = math.ceil((length + (count - 1) * OVERLAP) / count)
+    return [(start, start + size) for start in (round(i * (length - size) / (count - 1)) for i in range(count))]
+
+
+def _multiple(length: int) -> int:
+    return math.ceil(length / 32) * 32
+
+
+def _turned_back(points: NDArray[np.float64], turn: int, width: int, height: int) -> NDArray[np.float64]:
+    """[N, P, 2] points of a picture after a clockwise turn, in the picture of width and height before it."""
+    x, y = points[..., 0], points[..., 1]
+    if turn == 90:
+        x, y = y, height - x
+    elif turn == 180:
+        x, y = width - x, height - y
+    elif turn == 270:
+        x, y = width - y, x
+    return np.stack([x, y], -1)

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from visavis.app import forms, weights
-from visavis.core.errors import VisavisError
+from visavis.app import bench, forms, weights
+from visavis.core.errors import InputError, VisavisError
 from visavis.core.task import Task
 from visavis.core.tasks import TASKS
 
@@ -61,6 +61,53 @@ def demo(
     say(f"Open {page.resolve().as_uri()}")
 
 
+@app.command()
+def calibrate(
+    recogniser: Annotated[str, typer.Option(metavar="A|FILE.onnx", help="whose scores are calibrated")] = "A",
+    template: Annotated[
+        str, typer.Option(metavar="recognise|portrait|dlib", help="crop that FILE.onnx reads")
+    ] = "recognise",
+    mean: Annotated[float, typer.Option(help="FILE.onnx reads (pixel - mean) / std")] = 127.5,
+    std: Annotated[float, typer.Option(help="see --mean")] = 127.5,
+    strangers: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FOLDER", help="own strangers: a photo or a subfolder for each person; may be repeated"),
+    ] = None,
+    out: Annotated[str | None, typer.Option(help="folder of the tables; must be named for an own recogniser")] = None,
+) -> None:
+    """Measure how often strangers score how high, and write the tables that `compare` states."""
+    from pathlib import Path
+
+    from visavis.app.say import say
+    from visavis.bench.calibrate import run as measure
+    from visavis.bench.recogniser import Recogniser
+
+    chosen = Recogniser.named(recogniser, template=template, mean=mean, std=std)
+    if out is None and (chosen.file is not None or strangers):
+        raise InputError("Name a folder for the tables with --out: the shipped ones are for recogniser A.")
+    path = measure(Path(out) if out else None, chosen, [Path(folder) for folder in strangers or ()])
+    say(f"written: {path}")
+
+
+@app.command()
+def results(
+    pattern: Annotated[str, typer.Argument(help="part of a figure's name")] = "",
+    folder: Annotated[str, typer.Option(help="where the figures lie")] = "results",
+) -> None:
+    """Print measured figures with their 95 % intervals."""
+    from visavis.app.results import show
+
+    show(pattern, folder)
+
+
+@app.command()
+def info(as_json: forms.Json = False) -> None:
+    """Folders, settings, versions, devices and threads."""
+    from visavis.app.info import show
+
+    show(as_json)
+
+
 def _late(task: Task) -> forms.Use:
     """The task's code is imported when it runs: `visavis --help` stays light."""
 
@@ -72,6 +119,7 @@ def _late(task: Task) -> forms.Use:
 
 
 app.add_typer(weights.app, name="weights")
+app.add_typer(bench.app, name="bench")
 for _task in TASKS:
     forms.add_command(app, _task, _late(_task))
 

@@ -9,10 +9,11 @@ from typing import Any
 from visavis.app import document, words
 from visavis.app.forms import Outcome
 from visavis.app.say import say
+from visavis.core import weights
 from visavis.core.errors import InputError
 from visavis.core.tasks import Compare
 from visavis.core.types import Match
-from visavis.faces.analyse import embed_faces, find_faces, pick
+from visavis.faces.analyse import embed_faces, find_faces, needs, pick
 from visavis.faces.score import match
 from visavis.media.photo import open_photo
 
@@ -22,8 +23,10 @@ def use(inputs: Compare, quiet: bool) -> Outcome:
     started = time.monotonic()
     if len(inputs.face) > 2:
         raise InputError("--face N is given at most twice: once for each photo.")
+    used = [*needs(inputs.detector, embedding=True), "cohort", "false_match_table", "child"]
     numbers = [*inputs.face, 0, 0]
     photos = [open_photo(source) for source in (inputs.a, inputs.b)]
+    weights.fetch(used)
     found = [find_faces(photo, detector=inputs.detector) for photo in photos]
     names = [str(source) for source in (inputs.a, inputs.b)]
     if inputs.all:
@@ -39,7 +42,6 @@ def use(inputs: Compare, quiet: bool) -> Outcome:
         for one in matches:
             _say(one, names, [len(faces) for faces in found])
     rows = [_row(one) for one in matches]
-    used = (inputs.detector, "face_mesh", "face_geometry", "recogniser_a", "cohort", "false_match_table", "child")
     result = {
         "schema": "visavis.compare/1",
         **({"pairs": rows} if inputs.all else rows[0]),

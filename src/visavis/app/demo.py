@@ -23,7 +23,7 @@ from visavis.core import weights
 from visavis.core.errors import InputError
 from visavis.core.progress import track
 from visavis.core.types import Face, Match, Photo, Pixels
-from visavis.faces.analyse import embed_faces, find_faces
+from visavis.faces.analyse import embed_faces, find_faces, needs
 from visavis.faces.score import match
 from visavis.media.folder import walk
 from visavis.media.photo import open_photo
@@ -90,6 +90,7 @@ def _look(folder: Path | None) -> Findings:
         sources: list[tuple[Path, str | None]] = [(weights.path(name), None) for name in names]
     else:
         sources = list(walk([folder]))
+    weights.fetch([*needs("yunet", embedding=True), "cohort", "false_match_table", "child"])
     found = Findings()
     for path, problem in track(sources, "looking"):
         try:

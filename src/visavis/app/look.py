@@ -11,11 +11,12 @@ from visavis.app.draw import draw_faces
 from visavis.app.forms import Outcome
 from visavis.app.say import say, table
 from visavis.app.vectors import Vectors
+from visavis.core import weights
 from visavis.core.errors import InputError
 from visavis.core.progress import track
 from visavis.core.tasks import Look
 from visavis.core.types import Face, Photo
-from visavis.faces.analyse import find_faces
+from visavis.faces.analyse import find_faces, needs
 from visavis.media.folder import walk
 from visavis.media.photo import open_photo
 from visavis.media.write import unique_names, write_png
@@ -25,8 +26,10 @@ def use(inputs: Look, quiet: bool) -> Outcome:
     """Looks at every photo; the good ones are done whatever becomes of the others."""
     started = time.monotonic()
     vectors = Vectors(inputs.embedding) if inputs.embedding else None
+    used = needs(inputs.detector, embedding=vectors is not None)
     sources = list(walk(str(photo) for photo in inputs.photos))
-    drawings = unique_names([path for path, _ in sources]) if inputs.draw else []
+    drawings = unique_names([path for path, _ in sources], into=inputs.draw) if inputs.draw else []
+    weights.fetch(used)
     rows: list[dict[str, Any]] = []
     try:
         for number, (path, problem) in enumerate(track(sources, "looking")):
@@ -48,11 +51,10 @@ def use(inputs: Look, quiet: bool) -> Outcome:
     finally:
         if vectors:
             vectors.write()
-    used = [inputs.detector, "face_mesh", "face_geometry"]
     result = {
         "schema": "visavis.look/1",
         "photos": rows,
-        **document.origin([*used, "recogniser_a"] if vectors else used, time.monotonic() - started),
+        **document.origin(used, time.monotonic() - started),
     }
     return Outcome(result, _failure(rows, {str(photo) for photo in inputs.photos}, inputs.strict))
 

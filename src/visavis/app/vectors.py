@@ -52,12 +52,14 @@ def _npz(columns: dict[str, Any], vectors: np.ndarray[Any, Any], origin: dict[st
     import io
 
     out = io.BytesIO()
-    arrays = {
+    arrays: dict[str, Any] = {
         "path": np.array(columns["path"], dtype=np.str_),
         "id": np.array(columns["id"], np.int64),
         "box": columns["box"],
+        "vector": vectors,
+        **{key: np.array(value) for key, value in origin.items()},
     }
-    np.savez(out, vector=vectors, **arrays, **{key: np.array(value) for key, value in origin.items()})
+    np.savez(out, **arrays)
     return out.getvalue()
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.core.settings import usable_cores
+from visavis.media.write import write_bytes
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ def results_folder() -> Path:
     return Path("results")
 
 
-def write(name: str, figures: Sequence[Figure], *, seed: int, started: float, notes: Sequence[str] = ()) -> Path:
-    """Writes results/NAME.json atomically. started: time.time() at the start of the command."""
-    document: dict[str, Any] = {
+def document(figures: Sequence[Figure], *, seed: int, started: float, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """The JSON of a measurement. started: time.time() at the start of the command."""
+    made: dict[str, Any] = {
         "command": "visavis " + " ".join(sys.argv[1:]),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
@@ -50,13 +51,14 @@ def write(name: str, figures: Sequence[Figure], *, seed: int, started: float, no
         "seconds": round(time.time() - started, 1),
         "figures": [_row(f) for f in figures],
     }
-    if notes:
-        document["notes"] = list(notes)
+    return {**made, "notes": list(notes)} if notes else made
+
+
+def write(name: str, figures: Sequence[Figure], *, seed: int, started: float, notes: Sequence[str] = ()) -> Path:
+    """Writes results/NAME.json atomically."""
     path = results_folder() / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=1) + "\n")
-    part.replace(path)
+    text = json.dumps(document(figures, seed=seed, started=started, notes=notes), indent=1) + "\n"
+    write_bytes(path, text.encode())
     return path
 
 

@@ -29,12 +29,19 @@ EXTREMES = ((1.0, 60.0), (50.0, 99.0), (10.0, 97.0))
 
 
 @dataclass(frozen=True)
-class _Crop:
-    """FairFace crops are framed alike: the face's square is known without a detector."""
+class Framed:
+    """A face whose place is known without a detector."""
 
     box: NDArray[np.float64]
     points5: NDArray[np.float32]
     turn: int = 0
+
+
+# FairFace crops of 144 pixels are framed alike.
+FAIRFACE = Framed(
+    np.array([17.0, 17.0, 127.0, 127.0]),
+    np.array([[46, 41], [98, 41], [72, 75], [52, 100], [92, 100]], np.float32),
+)
 
 
 def run(count: int = 6000, folder: Path | None = None) -> Path:
@@ -99,11 +106,9 @@ def _round(a: Points, b: Points, c: Points) -> NDArray[np.bool_]:
 
 def _meshes(count: int) -> Points:
     """Meshes float64 [N, 468, 3], z stretched, of faces that the network is sure of."""
-    box = np.array([17.0, 17.0, 127.0, 127.0])
-    points5 = np.array([[46, 41], [98, 41], [72, 75], [52, 100], [92, 100]], np.float32)
 
     def fit(image: bytes) -> NDArray[np.float32] | None:
-        mesh = fit_mesh(decode(image), _Crop(box, points5), passes=3)
+        mesh = fit_mesh(decode(image), FAIRFACE, passes=3)
         return mesh.points if mesh.presence > PRESENCE else None
 
     with ThreadPoolExecutor(usable_cores()) as pool:

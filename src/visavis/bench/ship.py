@@ -26,17 +26,25 @@ def ship(
     """Writes NAME.safetensors and indexes it. folder: the package's own (a source checkout) unless another is named."""
     from safetensors.numpy import save
 
+    return _ship(name, ".safetensors", save(dict(arrays)), terms, trained_on, command, folder)
+
+
+def ship_json(
+    name: str, table: Mapping[str, Any], *, terms: Terms, trained_on: str, command: str, folder: Path | None = None
+) -> Path:
+    """Writes NAME.json and indexes it."""
+    return _ship(name, ".json", json.dumps(table).encode(), terms, trained_on, command, folder)
+
+
+def _ship(
+    name: str, suffix: str, data: bytes, terms: Terms, trained_on: str, command: str, folder: Path | None
+) -> Path:
     folder = folder or shipped_folder()
-    path = folder / f"{name}.safetensors"
-    digest = write_whole(path, [save(dict(arrays))])
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}{suffix}"
+    digest = write_whole(path, [data])
     index_path = folder / "index.json"
     index = json.loads(index_path.read_text("utf-8")) if index_path.exists() else {}
-    index[name] = {
-        "file": path.name,
-        "sha256": digest,
-        "terms": terms,
-        "trained_on": trained_on,
-        "command": command,
-    }
+    index[name] = {"file": path.name, "sha256": digest, "terms": terms, "trained_on": trained_on, "command": command}
     write_whole(index_path, [(json.dumps(index, indent=1, sort_keys=True) + "\n").encode()])
     return path

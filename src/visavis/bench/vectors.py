@@ -1,6 +1,6 @@
 """One row a photo of a labelled data set: recogniser A's vector, the face's quality, the set's own labels.
 
-Made once through the product's own path (`look`, then `embedding`) and kept in the cache under the recipe's version
+Made once through the product's own path (`look`, then the recogniser) and kept in the cache under the recipe's version
 and the set's size and date, because tens of thousands of photos take minutes.
 """
 
@@ -13,20 +13,23 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.bench.recogniser import Recogniser
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.progress import track
 from visavis.core.settings import private_folder, settings, usable_cores
 from visavis.core.types import Face
-from visavis.faces import embed
-from visavis.faces.analyse import embed_faces, find_faces
+from visavis.faces.analyse import find_faces
+from visavis.media.folder import walk
 
 QUALITY = ("size_px", "sharpness", "pose", "light", "covered")
 CHUNK = 256
+T = TypeVar("T")
+A = Recogniser.named("A")
 VERSION = 1
 
 
@@ -82,18 +85,21 @@ def central(faces: Sequence[Face]) -> Face | None:
     return min(faces, key=off_centre)
 
 
-def vector_set(name: str, files: Sequence[str], labels: Sequence[str]) -> VectorSet:
+def vector_set(name: str, files: Sequence[str], labels: Sequence[str], recogniser: Recogniser = A) -> VectorSet:
     """The vectors of a set of face crops (parquet files below VISAVIS_DATA/name, picture bytes in `image`)."""
     folder = data_folder(name)
     paths = [folder / file for file in files]
-    key = json.dumps([VERSION, embed.RECIPE, labels, [(p.name, p.stat().st_size) for p in paths]])
+    key = json.dumps([VERSION, recogniser.key, labels, [(p.name, p.stat().st_size) for p in paths]])
     kept = settings().cache / "vectors" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if kept.exists():
         with np.load(kept) as arrays:
             columns = {label: arrays[f"label_{label}"] for label in labels}
             return VectorSet(arrays["found"], arrays["vectors"], arrays["quality"], columns)
     rows = list(parquet_rows(paths, ["image", *labels]))
-    made = [_embed(chunk) for chunk in track(_chunks(rows), f"vectors of {name}", -(-len(rows) // CHUNK))]
+    made = [
+        _embed([row["image"] for row in chunk], recogniser)
+        for chunk in track(_chunks(rows), f"vectors of {name}", -(-len(rows) // CHUNK))
+    ]
     found, vectors, quality = (np.concatenate(parts) for parts in zip(*made, strict=True))
     columns = {label: np.array([row[label] for row in rows]) for label in labels}
     private_folder(kept.parent)
@@ -110,17 +116,40 @@ def decode(image: bytes) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
 
 
-def _embed(rows: Sequence[dict[str, Any]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def folder_set(folder: Path, recogniser: Recogniser = A) -> VectorSet:
+    """The vectors of a user's photos: label `name` is the subfolder, or the file itself where it lies in none."""
+    paths = [path for path, problem in walk([folder]) if problem is None]
+    if not paths:
+        raise InputError(f"{folder} holds no photos.")
+    names = [str(p.parent if p.parent != folder else p) for p in paths]
+    made = [
+        _embed(chunk, recogniser)
+        for chunk in track(_chunks(paths), f"vectors of {folder.name}", -(-len(paths) // CHUNK))
+    ]
+    found, vectors, quality = (np.concatenate(parts) for parts in zip(*made, strict=True))
+    return VectorSet(found, vectors, quality, {"name": np.array(names)})
+
+
+def _embed(sources: Sequence[bytes | Path], recogniser: Recogniser) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     with ThreadPoolExecutor(usable_cores()) as pool:
-        faces = list(pool.map(lambda row: central(find_faces(decode(row["image"]))), rows))
+        faces = list(pool.map(_central, sources))
     seen = [face for face in faces if face]
-    vectors = np.zeros((len(rows), 128), np.float32)
-    quality = np.zeros((len(rows), len(QUALITY)), np.float32)
     found = np.array([face is not None for face in faces])
-    vectors[found] = embed_faces(seen)
-    quality[found] = [[getattr(face.quality, name).value for name in QUALITY] for face in seen]
+    made = recogniser.vectors(seen)
+    vectors = np.zeros((len(sources), made.shape[1]), np.float32)
+    quality = np.zeros((len(sources), len(QUALITY)), np.float32)
+    if seen:
+        vectors[found] = made
+        quality[found] = [[getattr(face.quality, name).value for name in QUALITY] for face in seen]
     return found, vectors, quality
 
 
-def _chunks(rows: Sequence[dict[str, Any]]) -> Iterable[Sequence[dict[str, Any]]]:
+def _central(source: bytes | Path) -> Face | None:
+    try:
+        return central(find_faces(decode(source) if isinstance(source, bytes) else source))
+    except InputError:
+        return None
+
+
+def _chunks(rows: Sequence[T]) -> Iterable[Sequence[T]]:
     return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))

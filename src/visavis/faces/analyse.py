@@ -25,10 +25,18 @@ class _Perception:
         return align.crop(face.photo.pixels, face.mesh, template)
 
     def embedding(self, face: Face) -> Floats:
-        return embed_faces([face])[0]
+        vector: Floats = embed_faces([face])[0]
+        return vector
 
 
 PERCEPTION = _Perception()
+
+
+def needs(detector: Detector, *, embedding: bool = False) -> list[str]:
+    """The weights that looking at a photo loads: fetched before long work, so that nothing stops in the middle."""
+    return [detector, "face_mesh", "face_geometry", "face_cover", *(["recogniser_a"] if embedding else [])]
+
+
 DOMINATES = 2.5  # times the area of the next face
 
 
@@ -92,7 +100,7 @@ def _face(number: int, photo: Photo, detection: Detection, mesh: Mesh) -> Face:
         box=(x1, y1, x2, y2),
         score=float(detection.score),
         turn=detection.turn,
-        points5=five_points(mesh.points),
+        points5=five_points(mesh),
         mesh=mesh.points,
         pose=pose,
         eyes_open=eyes_open,

@@ -69,7 +69,12 @@ def features(face: Texture, bands: Bands) -> Points:
     red, blue = face.colours[:, 0] / total, face.colours[:, 2] / total
     detail = np.abs(nearest(bands.middle, face.where)).astype(np.float64)
     light = np.log(luma + 8)
-    columns = [light - np.median(light), 8 * (red - np.median(red)), 8 * (blue - np.median(blue)), detail / (luma.std() + 4)]
+    columns = [
+        light - np.median(light),
+        8 * (red - np.median(red)),
+        8 * (blue - np.median(blue)),
+        detail / (luma.std() + 4),
+    ]
     pooled = _pooling() @ np.stack(columns, 1)
     return np.concatenate([pooled.ravel(), [light.std(), np.log(luma.std() + 4)]])
 
@@ -90,7 +95,7 @@ def _pooling() -> Points:
     kept, index, size = np.unique(coarse, return_inverse=True, return_counts=True)
     matrix = np.zeros((len(kept), len(cell)))
     matrix[index, np.arange(len(cell))] = 1 / size[index]
-    return matrix[size >= 3]
+    return np.asarray(matrix[size >= 3], np.float64)
 
 
 def _blur(image: NDArray[np.float32]) -> NDArray[np.float32]:

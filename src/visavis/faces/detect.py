@@ -20,21 +20,26 @@ from visavis.faces.candidates import Candidates, inside, joined, one_box_a_face
 
 @dataclass(frozen=True)
 class Detector:
-    """threshold: score of a face; sure: a photo whose best face scores less is also looked at turned."""
+    """threshold: score of a face; turned: of one on the turned photo, where more things look like a face;
+    sure: a photo without a face or with one that scores less is also searched turned."""
 
     network: ModuleType
     threshold: float
+    turned: float
     sure: float
 
 
-DETECTORS = {"yunet": Detector(yunet, 0.75, 0.9), "centerface": Detector(centerface, 0.55, 0.55)}
+DETECTORS = {"yunet": Detector(yunet, 0.75, 0.85, 0.9), "centerface": Detector(centerface, 0.55, 0.65, 0.55)}
 # Long sides at which a photo is searched, and the largest at which a turned one is.
 SIDES = (640, 320, 192)
 LARGEST = 4096
 LARGEST_TURNED = 1280
 ENLARGE = 1.5  # small photos are also searched this much larger, up to ENLARGE_TO
-ENLARGE_TO = 960
+ENLARGE_TO = 1280
+TURNS = (90, 180, 270)
 TURNED = 0.04  # a turned face must score this much more than an upright one in its place
+# The mesh's second opinion counts from this size on: of smaller faces it denies too many (3 % at 48 to 64 pixels).
+DENIED, DENIED_FROM = 0.001, 64
 TILE, OVERLAP, CUT = 1536, 256, 8  # pixels
 
 
@@ -60,20 +65,28 @@ def detect(pixels: Pixels, detector: str = "yunet", threshold: float | None = No
     chosen = DETECTORS[detector]
     floor = chosen.threshold if threshold is None else threshold
     network = chosen.network.session()
-    found = []
     ladder = list(_ladder(pixels))
-    for picture in ladder:
-        found.append(_search(chosen, network, picture, 0, floor, pixels.shape))
-    if max(part.best for part in found) < chosen.sure:
-        for picture in ladder:
-            if max(picture.shape) <= LARGEST_TURNED:
-                for turn in (90, 180, 270):
-                    found.append(_search(chosen, network, picture, turn, floor, pixels.shape))
-    faces = one_box_a_face(inside(joined(found), pixels.shape[1], pixels.shape[0]))
+    found = [_search(chosen, network, picture, 0, floor, pixels.shape) for picture in ladder]
+    faces = _faces(found, pixels)
+    if faces.scores.min(initial=1) < chosen.sure or not len(faces):
+        small = [picture for picture in ladder if max(picture.shape) <= LARGEST_TURNED]
+        floor += chosen.turned - chosen.threshold
+        found += [_search(chosen, network, picture, turn, floor, pixels.shape) for turn in TURNS for picture in small]
+        faces = _faces(found, pixels)
     return [
         Detection(box, float(score), points.astype(np.float32), cast(Turn, int(turn)), detector)
         for box, score, points, turn in zip(faces.boxes, faces.scores, faces.points, faces.turns, strict=True)
     ]
+
+
+def keep(detection: Detection, presence: float) -> bool:
+    """Whether a detection stays a face after the mesh gave its presence, 0..1."""
+    x1, y1, x2, y2 = detection.box
+    return presence >= DENIED or max(x2 - x1, y2 - y1) < DENIED_FROM
+
+
+def _faces(found: list[Candidates], pixels: Pixels) -> Candidates:
+    return one_box_a_face(inside(joined(found), pixels.shape[1], pixels.shape[0]))
 
 
 def _ladder(pixels: Pixels) -> Iterator[Pixels]:
@@ -98,7 +111,7 @@ def _search(
     """Candidates on the picture after a clockwise turn, in the pixels of a photo of `shape`."""
     height, width = picture.shape[:2]
     handicap = TURNED if turn else 0.0
-    found = _scan(chosen, network, np.rot90(picture, -turn // 90), floor + handicap)
+    found = _scan(chosen, network, np.rot90(picture, -turn // 90), floor)
     corners = _turned_back(found.boxes.reshape(-1, 2, 2), turn, width, height)
     back = np.array([shape[1] / width, shape[0] / height])
     return Candidates(

@@ -60,8 +60,7 @@ class Cohort:
 
 def distances(a: Floats, b: Floats) -> Floats:
     """float32 [N, M]: Euclidean distances of unit vectors a [N, L] and b [M, L]."""
-    squared = 2 - 2 * (a @ b.T)
-    return np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
+    return np.asarray(np.sqrt(np.maximum(2 - 2 * (a @ b.T), 0)), np.float32)
 
 
 def scores(a: Floats, b: Floats, statistics_a: Floats, statistics_b: Floats) -> Floats:
@@ -108,6 +107,19 @@ class Calibration:
     child: NDArray[np.float64]
     origin: Mapping[str, Any]
 
+    @staticmethod
+    def of(mixture: Mapping[str, NDArray[Any]], table: Mapping[str, Any], child: NDArray[Any]) -> Calibration:
+        """From what `visavis calibrate` writes."""
+        return Calibration(
+            cohort=Cohort.draw(mixture),
+            everyone=Rates.of(table["everyone"]),
+            children=Rates.of(table["children"]),
+            same_score=np.array(table["same_person"]["score"]),
+            same_rate=np.array(table["same_person"]["rate"]),
+            child=np.asarray(child, np.float64),
+            origin=table["origin"],
+        )
+
     def may_be_child(self, vectors: Floats) -> NDArray[np.bool_]:
         """[N]: a logistic regression on the vector; it only chooses the table."""
         return np.asarray(vectors @ self.child[:-1] + self.child[-1] > 0)
@@ -122,16 +134,9 @@ def calibration() -> Calibration:
     """The shipped calibration of recogniser A."""
     from safetensors.numpy import load
 
-    table = json.loads(weights.path("false_match_table").read_text())
-    return Calibration(
-        cohort=Cohort.draw(load(weights.path("cohort").read_bytes())),
-        everyone=Rates.of(table["everyone"]),
-        children=Rates.of(table["children"]),
-        same_score=np.array(table["same_person"]["score"]),
-        same_rate=np.array(table["same_person"]["rate"]),
-        child=load(weights.path("child").read_bytes())["weights"].astype(np.float64),
-        origin=table["origin"],
-    )
+    mixture = load(weights.path("cohort").read_bytes())
+    child = load(weights.path("child").read_bytes())["weights"]
+    return Calibration.of(mixture, json.loads(weights.path("false_match_table").read_text("utf-8")), child)
 
 
 def match(a: Face, b: Face, *, max_false_match: float = 1e-3) -> Match:

@@ -1,4 +1,4 @@
-"""YuNet: 232 kB, milliseconds for 640 x 640. It knows upright faces only; in turned ones it sees an upright illusion."""
+"""YuNet: 232 kB, milliseconds for 640 x 640. It knows upright faces only: in turned ones it sees upright illusions."""
 
 from __future__ import annotations
 

@@ -1,0 +1,78 @@
+"""`visavis bench`: every figure again, on this machine."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from visavis.app.say import say, table
+from visavis.core.errors import InputError
+
+app = typer.Typer(help="Measure and write results/NAME.json.", no_args_is_help=True, rich_markup_mode=None)
+
+BENCHES = {
+    "detect": "Faces found and false boxes, by size, for both detectors.",
+    "landmarks": "Mean error of the mesh on labelled landmarks.",
+    "recognise": "LFW and whole photos: accuracy, true matches at set false-match rates, beside face_recognition.",
+    "speed": "The whole path and its parts against face_recognition and dlib, and memory.",
+    "install": "Size and time of a fresh installation (run in a checkout).",
+}
+
+
+def _add(name: str, help: str) -> None:
+    def command() -> None:
+        run(name)
+
+    app.command(name, help=help)(command)
+
+
+def run(name: str) -> None:
+    importlib.import_module(f"visavis.bench.{name}").run()
+    say(f"written: results/{name}.json (visavis results {name} prints it)")
+
+
+for _name, _help in BENCHES.items():
+    _add(_name, _help)
+
+
+@app.command("all")
+def everything() -> None:
+    """All of them, then `visavis calibrate`."""
+    failed = []
+    for name in BENCHES:
+        try:
+            run(name)
+        except InputError as error:
+            failed.append(f"{name}: {error}")
+    if failed:
+        raise InputError(f"Not measured: {' '.join(failed)}")
+
+
+@app.command()
+def verify(
+    pairs: Annotated[
+        Path, typer.Argument(metavar="PAIRS.csv", help="columns a, b (photos), same (1 or 0), optional group")
+    ],
+    recogniser: Annotated[str, typer.Option(metavar="A|FILE.onnx", help="which recogniser is measured")] = "A",
+    template: Annotated[
+        str, typer.Option(metavar="recognise|portrait|dlib", help="the crop that FILE.onnx reads")
+    ] = "recognise",
+    mean: Annotated[float, typer.Option(help="FILE.onnx reads (pixel - mean) / std")] = 127.5,
+    std: Annotated[float, typer.Option(help="see --mean")] = 127.5,
+    out: Annotated[Path, typer.Option(help="folder of figures, DET curve and scores")] = Path("verify"),
+) -> None:
+    """Verification figures of a recogniser on your own pairs: accuracy, EER, true matches, DET curve, every score."""
+    from visavis.bench.recogniser import Recogniser
+    from visavis.bench.verify import verify as measure
+
+    chosen = Recogniser.named(recogniser, template=template, mean=mean, std=std)
+    rows = measure(pairs, chosen, out)
+    table(("figure", "value", "95 %"), [(f.name, f"{f.value:.4f}", _interval(f.low, f.high)) for f in rows])
+    say(f"written: {out}/verify.json, det.csv, det.png, scores.csv")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"

@@ -72,9 +72,10 @@ def test_mirror_image_has_the_same_vector(chips: Pixels) -> None:
 
 
 def test_eight_threads_agree(many: Pixels) -> None:
-    expected = embed.embed_chips(many)
+    some = many[: embed.BATCH + 3]
+    expected = embed.embed_chips(some)
     with ThreadPoolExecutor(8) as pool:
-        for vectors in pool.map(lambda _: embed.embed_chips(many), range(8)):
+        for vectors in pool.map(lambda _: embed.embed_chips(some), range(8)):
             assert (1 - (vectors * expected).sum(1)).max() < 1e-6
 
 

@@ -21,8 +21,8 @@ def one_in(rate: float) -> str:
 def strangers(match: Match) -> str:
     """The error rate of a match as a sentence."""
     overall, worst = one_in(match.false_match_rate), one_in(match.false_match_rate_worst_group)
-    about = "less than " if match.table.get("limit") else "about "
-    return f"{about}{overall} strangers scores this high; up to {worst} in the worst measured group"
+    about = "fewer than" if match.table["extrapolated"] else "about"
+    return f"{about} {overall} strangers scores this high; up to {worst} in the worst measured group"
 
 
 def counted(n: int) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.bench.figures import Figure, bootstrap
+from visavis.bench.sets import CHILDREN, SEED, YOUNG, FairFaces, Sets
+from visavis.bench.strangers import interval
 from visavis.bench.vectors import data_folder, parquet_rows, vector_set
 from visavis.faces.score import DIFFERENT, Calibration, Rates, scores
 

@@ -15,7 +15,7 @@ from visavis.faces.score import FLOOR
 SMALLEST = 1e-5
 # A rate is stated only where at least this many stranger pairs lie beyond it.
 BEYOND = 10
-TAIL_FROM = 1e-4
+TAIL_FROM = 10  # times the smallest measured rate: the stretch whose slope is extrapolated
 FEW_PEOPLE = 1e-3 * (1 - 1e-9)
 PER_DECADE = 10
 
@@ -75,7 +75,7 @@ def _tail(
 ) -> tuple[float, float]:
     """Slope of the logarithm of the rate by score, and the level at the last score: of both the upper ends of the 95 %
     interval over redrawn faces. The logarithm falls ever faster, so a straight line is an upper limit."""
-    ends = np.array([np.interp(-np.log(TAIL_FROM), -np.log(rates), score), score[-1]])
+    ends = np.array([np.interp(-np.log(TAIL_FROM * rates[-1]), -np.log(rates), score), score[-1]])
     slopes, levels = [], []
     for source in sources:
         drawn = source.bootstrap(ends, seed=seed)

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.bench.recogniser import Recogniser
+from visavis.core import weights
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.progress import track
 from visavis.core.settings import private_folder, settings, usable_cores
 from visavis.core.types import Face
-from visavis.faces.analyse import find_faces
+from visavis.faces.analyse import find_faces, needs
 from visavis.media.folder import walk
 
 QUALITY = ("size_px", "sharpness", "pose", "light", "covered")
@@ -131,6 +132,7 @@ def folder_set(folder: Path, recogniser: Recogniser = A) -> VectorSet:
 
 
 def _embed(sources: Sequence[bytes | Path], recogniser: Recogniser) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    weights.fetch(needs("yunet", embedding=True))
     with ThreadPoolExecutor(usable_cores()) as pool:
         faces = list(pool.map(_central, sources))
     seen = [face for face in faces if face]

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from visavis.bench.figures import Figure, bootstrap, document
 from visavis.bench.recogniser import Recogniser
+from visavis.core import weights
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.progress import track
 from visavis.core.types import Face
-from visavis.faces.analyse import find_faces
+from visavis.faces.analyse import find_faces, needs
 from visavis.faces.score import calibration, scores
 from visavis.media.write import write_bytes
 
@@ -42,6 +43,7 @@ def verify(pairs_file: Path, recogniser: Recogniser, out: Path) -> list[Figure]:
     """
     started = time.time()
     pairs = read_pairs(pairs_file)
+    weights.fetch(needs("yunet", embedding=True))
     faces = {path: _largest(path) for path in track(sorted({p for pair in pairs for p in (pair.a, pair.b)}), "looking")}
     seen = {path: face for path, face in faces.items() if face}
     order = {path: row for row, path in enumerate(seen)}
@@ -193,7 +195,8 @@ def _plot(curve: NDArray[np.float64], path: Path, name: str) -> None:
     axes = canvas.subplots()
     shown = (curve[:, 1] > 0) & (curve[:, 2] > 0)
     axes.plot(curve[shown, 1], curve[shown, 2])
-    axes.set(xscale="log", yscale="log", xlabel="false-match rate", ylabel="false-non-match rate", title=name)
+    scale = "log" if shown.any() else "linear"  # without an error there is nothing to show on a logarithmic scale
+    axes.set(xscale=scale, yscale=scale, xlabel="false-match rate", ylabel="false-non-match rate", title=name)
     axes.grid(True, which="both", alpha=0.3)
     out = io.BytesIO()
     canvas.savefig(out, format="png", dpi=120)

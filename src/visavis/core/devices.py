@@ -84,13 +84,15 @@ def _open(path: Path, device: str, threads: int) -> Any:
 
 def _self_test(session: Any, reference: Any, device: str) -> None:
     random = np.random.default_rng(0)
+    kinds = {entry.name: np.uint8 if entry.type == "tensor(uint8)" else np.float32 for entry in session.get_inputs()}
     feed = {
-        entry.name: random.uniform(0, 255, [d if isinstance(d, int) else 1 for d in entry.shape]).astype(np.float32)
+        entry.name: random.uniform(0, 255, [d if isinstance(d, int) else 1 for d in entry.shape])
         for entry in session.get_inputs()
     }
     for name, array in feed.items():
         if array.ndim == 4 and array.shape[-1] == 1:
-            feed[name] = random.uniform(0, 255, (array.shape[0], 3, 160, 160)).astype(np.float32)
+            array = random.uniform(0, 255, (array.shape[0], 3, 160, 160))
+        feed[name] = array.astype(kinds[name])
     for ours, theirs in zip(session.run(None, feed), reference.run(None, feed), strict=True):
         a, b = np.ravel(ours).astype(np.float64), np.ravel(theirs).astype(np.float64)
         if np.linalg.norm(a - b) > SELF_TEST_TOLERANCE * max(float(np.linalg.norm(b)), 1e-6):

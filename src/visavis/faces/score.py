@@ -12,12 +12,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from visavis.core import weights
+from visavis.core.errors import InputError
 from visavis.core.types import Face, Floats, Match
 
 FLOOR = 1e-7
@@ -91,7 +94,11 @@ class Rates:
 
     def at(self, score: NDArray[Any] | float) -> NDArray[np.float64]:
         """[..., 2]: rate for all and for the worst group; never lower than the curve's end, 1 below its start."""
-        curves = [np.exp(np.interp(score, self.score, np.log(curve), left=0.0)) for curve in (self.rate, self.worst)]
+        curves = []
+        for curve in (self.rate, self.worst):
+            between = np.exp(np.interp(score, self.score, np.log(curve), left=0.0))
+            # The end is given back exactly: a limit that equals it must count as reached.
+            curves.append(np.where(np.asarray(score) >= self.score[-1], curve[-1], np.maximum(between, curve[-1])))
         return np.stack(curves, -1)
 
 
@@ -120,6 +127,26 @@ class Calibration:
             origin=table["origin"],
         )
 
+    @staticmethod
+    def load(cohort: Path, table: Path, child: Path) -> Calibration:
+        """From three files."""
+        from safetensors.numpy import load
+
+        mixture, flag = load(cohort.read_bytes()), load(child.read_bytes())
+        return Calibration.of(mixture, json.loads(table.read_text("utf-8")), flag["weights"])
+
+    @staticmethod
+    def read(folder: str | Path) -> Calibration:
+        """From the folder that `visavis calibrate --out` wrote; raises InputError where a file is missing or broken."""
+        top = Path(folder)
+        files = (top / "cohort.safetensors", top / "false_match_table.json", top / "child.safetensors")
+        try:
+            return Calibration.load(*files)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise InputError(
+                f"{folder} holds no calibration: {error}. `visavis calibrate --out` writes one."
+            ) from error
+
     def may_be_child(self, vectors: Floats) -> NDArray[np.bool_]:
         """[N]: a logistic regression on the vector; it only chooses the table."""
         return np.asarray(vectors @ self.child[:-1] + self.child[-1] > 0)
@@ -132,18 +159,28 @@ class Calibration:
 @cache
 def calibration() -> Calibration:
     """The shipped calibration of recogniser A."""
-    from safetensors.numpy import load
-
-    mixture = load(weights.path("cohort").read_bytes())
-    child = load(weights.path("child").read_bytes())["weights"]
-    return Calibration.of(mixture, json.loads(weights.path("false_match_table").read_text("utf-8")), child)
+    return Calibration.load(*(weights.path(name) for name in ("cohort", "false_match_table", "child")))
 
 
-def match(a: Face, b: Face, *, max_false_match: float = 1e-3) -> Match:
-    """The answer for two faces; swapping them changes nothing but their order in `Match.faces`."""
-    ready = calibration()
-    vectors = np.stack([a.embedding, b.embedding])
-    statistics = np.stack([_statistics(ready, face) for face in (a, b)])
+def match(
+    a: Face,
+    b: Face,
+    *,
+    max_false_match: float = 1e-3,
+    ready: Calibration | None = None,
+    vectors: Floats | None = None,
+) -> Match:
+    """The answer for two faces; swapping them changes nothing but their order in `Match.faces`.
+
+    ready: another calibration than the shipped one. vectors: float32 [2, L] of the recogniser that `ready` was made
+    for, where that is not A.
+    """
+    ready = ready or calibration()
+    if vectors is None:
+        vectors = np.stack([a.embedding, b.embedding])
+        statistics = np.stack([_statistics(ready, face) for face in (a, b)])
+    else:
+        statistics = ready.cohort.statistics(vectors)
     score = float(scores(vectors[:1], vectors[1:], statistics[:1], statistics[1:])[0, 0])
     children = bool(ready.may_be_child(vectors).any())
     curve = ready.children if children else ready.everyone

@@ -1,0 +1,3 @@
+from visavis.app.cli import main
+
+main()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import multiprocessing
+import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +24,13 @@ from visavis.bench.recogniser import Recogniser
 from visavis.core import weights
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.progress import track
-from visavis.core.settings import private_folder, settings, usable_cores
+from visavis.core.settings import private_folder, settings
 from visavis.core.types import Face
 from visavis.faces.analyse import find_faces, needs
 from visavis.media.folder import walk
 
 QUALITY = ("size_px", "sharpness", "pose", "light", "covered")
 CHUNK = 256
-T = TypeVar("T")
 A = Recogniser.named("A")
 VERSION = 1
 
@@ -97,11 +98,7 @@ def vector_set(name: str, files: Sequence[str], labels: Sequence[str], recognise
             columns = {label: arrays[f"label_{label}"] for label in labels}
             return VectorSet(arrays["found"], arrays["vectors"], arrays["quality"], columns)
     rows = list(parquet_rows(paths, ["image", *labels]))
-    made = [
-        _embed([row["image"] for row in chunk], recogniser)
-        for chunk in track(_chunks(rows), f"vectors of {name}", -(-len(rows) // CHUNK))
-    ]
-    found, vectors, quality = (np.concatenate(parts) for parts in zip(*made, strict=True))
+    found, vectors, quality = _all([row["image"] for row in rows], recogniser, f"vectors of {name}")
     columns = {label: np.array([row[label] for row in rows]) for label in labels}
     private_folder(kept.parent)
     part = kept.with_suffix(".part.npz")
@@ -123,18 +120,27 @@ def folder_set(folder: Path, recogniser: Recogniser = A) -> VectorSet:
     if not paths:
         raise InputError(f"{folder} holds no photos.")
     names = [str(p.parent if p.parent != folder else p) for p in paths]
-    made = [
-        _embed(chunk, recogniser)
-        for chunk in track(_chunks(paths), f"vectors of {folder.name}", -(-len(paths) // CHUNK))
-    ]
-    found, vectors, quality = (np.concatenate(parts) for parts in zip(*made, strict=True))
+    found, vectors, quality = _all(paths, recogniser, f"vectors of {folder.name}")
     return VectorSet(found, vectors, quality, {"name": np.array(names)})
 
 
-def _embed(sources: Sequence[bytes | Path], recogniser: Recogniser) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _all(sources: Sequence[bytes | Path], recogniser: Recogniser, label: str) -> tuple[NDArray[Any], ...]:
+    """found, vectors, quality of all sources: a process for each core, since half of the work holds Python's lock."""
     weights.fetch(needs("yunet", embedding=True))
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        faces = list(pool.map(_central, sources))
+    chunks = [sources[start : start + CHUNK] for start in range(0, len(sources), CHUNK)]
+    workers = min(settings().threads, len(chunks))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
+        made = list(track(pool.map(_embed, chunks, [recogniser] * len(chunks)), label, len(chunks)))
+    found, vectors, quality = (np.concatenate(parts) for parts in zip(*made, strict=True))
+    return found, vectors, quality
+
+
+def _one_thread() -> None:
+    os.environ["VISAVIS_THREADS"] = "1"
+
+
+def _embed(sources: Sequence[bytes | Path], recogniser: Recogniser) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    faces = [_central(source) for source in sources]
     seen = [face for face in faces if face]
     found = np.array([face is not None for face in faces])
     made = recogniser.vectors(seen)
@@ -151,7 +157,3 @@ def _central(source: bytes | Path) -> Face | None:
         return central(find_faces(decode(source) if isinstance(source, bytes) else source))
     except InputError:
         return None
-
-
-def _chunks(rows: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))

@@ -65,10 +65,14 @@ def test_compare_says_same_and_how_often_a_stranger_would(
 
 
 def test_max_false_match_moves_the_verdict(portraits: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    pair = ["compare", str(portraits["obama"]), str(portraits["biden"]), "--json"]
-    assert run([*pair, "--max-false-match", "0.5"]) == 0
-    loose = json.loads(capsys.readouterr().out)
-    assert loose["same"] is (loose["false_match_rate"] <= 0.5)
+    pair = ["compare", str(portraits["obama2"]), str(portraits["obama3"]), "--json"]
+    verdicts = {}
+    for limit in ("1e-3", "1e-7"):
+        assert run([*pair, "--max-false-match", limit]) == 0
+        found = json.loads(capsys.readouterr().out)
+        verdicts[limit] = found["same"]
+        assert (found["same"] is True) == (found["false_match_rate"] <= float(limit))
+    assert verdicts == {"1e-3": True, "1e-7": None}
     assert run([*pair, "--max-false-match", "0.9"]) == 2
     assert "--max-false-match is a number from 1e-07 to 0.5" in capsys.readouterr().err
 

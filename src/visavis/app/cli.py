@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from visavis.app import bench, forms, weights
+from visavis.app.say import ReaderGone, say
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.task import Task
 from visavis.core.tasks import TASKS
@@ -54,7 +55,6 @@ def demo(
     from pathlib import Path
 
     from visavis.app.demo import demo as make
-    from visavis.app.say import say
 
     forms.set_common(threads)
     page = make(Path(folder) if folder else None, Path(out))
@@ -78,7 +78,6 @@ def calibrate(
     """Measure how often strangers score how high, and write the tables that `compare` states."""
     from pathlib import Path
 
-    from visavis.app.say import say
     from visavis.bench.calibrate import run as measure
     from visavis.bench.recogniser import Recogniser
 
@@ -134,7 +133,6 @@ def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
     try:
         code = app(arguments, prog_name="visavis", standalone_mode=False)
-        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except VisavisError as error:
         return _fail(str(error), error.exit_code)
@@ -142,7 +140,7 @@ def run(arguments: list[str]) -> int:
         return _fail(_sentence(error.format_message()), 2)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("Interrupted; what was finished before is kept.", 130)
-    except BrokenPipeError:
+    except ReaderGone:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
-import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +11,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 
+from visavis.app.say import say_json
 from visavis.core.errors import InputError
+from visavis.core.settings import settings
 from visavis.core.task import Form, Task, check
 
 
@@ -39,8 +39,7 @@ def add_command(app: typer.Typer, task: Task, use: Use) -> None:
         check(inputs)
         outcome = use(inputs, as_json)
         if as_json:
-            json.dump(outcome.document, sys.stdout, ensure_ascii=False)
-            sys.stdout.write("\n")
+            say_json(outcome.document)
         if outcome.failure:
             raise InputError(outcome.failure)
 
@@ -67,6 +66,7 @@ def set_common(threads: int | None = None, device: str | None = None, licence: s
     for name, value in (("THREADS", threads), ("DEVICE", device), ("LICENCE", licence)):
         if value is not None:
             os.environ[f"VISAVIS_{name}"] = str(value)
+    settings()  # a wrong value is said before any work
 
 
 def _parameter(name: str, hint: Any, form: Form) -> inspect.Parameter:

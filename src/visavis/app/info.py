@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import platform
-import sys
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, distributions, version
 from typing import Any
 
-from visavis.app.say import table
+from visavis.app.say import say_json, table
 from visavis.core.errors import InputError
 from visavis.core.settings import settings
 
@@ -21,7 +19,7 @@ def show(as_json: bool) -> None:
     """Prints settings, versions and the devices of the runtime; two onnxruntimes at once are an InputError."""
     facts = collect()
     if as_json:
-        sys.stdout.write(json.dumps({"schema": "visavis.info/1", **facts}) + "\n")
+        say_json({"schema": "visavis.info/1", **facts})
         return
     table(("what", "value"), [(key, str(value)) for group in facts.values() for key, value in group.items()])
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from visavis.app import forms
-from visavis.app.say import say, table
+from visavis.app.say import say, say_json, table
 from visavis.core import weights
 from visavis.core.settings import settings
 
@@ -90,5 +88,4 @@ def _row(entry: weights.Entry) -> dict[str, Any]:
 
 
 def _document(rows: list[dict[str, Any]]) -> None:
-    document = {"schema": "visavis.weights/1", "folder": str(settings().weights), "weights": rows}
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    say_json({"schema": "visavis.weights/1", "folder": str(settings().weights), "weights": rows})

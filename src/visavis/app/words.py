@@ -11,11 +11,9 @@ MANY = ("no face", "1 face")
 
 def one_in(rate: float) -> str:
     """A rate as "1 in N"; N is rounded down to two digits, so that the rate said is never lower than measured."""
-    if rate >= 0.5:
-        return "more than 1 in 2"
     n = 1 / rate
     step = 10.0 ** max(0, math.floor(math.log10(n)) - 1)
-    return f"1 in {int(n / step) * int(step):,}"
+    return f"1 in {max(1, int(n / step + 1e-9) * int(step)):,}"
 
 
 def strangers(match: Match) -> str:

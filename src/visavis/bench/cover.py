@@ -40,7 +40,7 @@ class Lesson:
     painted: NDArray[np.bool_]
 
 
-def run(count: int = 4000, seed: int = 0, folder: Path | None = None) -> Path:
+def run(count: int = 3000, seed: int = 0, folder: Path | None = None) -> Path:
     """Writes face_cover.safetensors (into the package's folder unless another is named) from `count` faces."""
     lesson = _lesson(count, seed)
     net = train(_without_doubtful(lesson, seed), seed)

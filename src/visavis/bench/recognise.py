@@ -16,12 +16,12 @@ from visavis.bench import wild
 from visavis.bench.figures import Figure, bootstrap, write
 from visavis.bench.peer import Peer
 from visavis.bench.vectors import central, data_folder, decode, parquet_rows, vector_set
-from visavis.core.errors import InputError
 from visavis.core.settings import private_folder, settings
 from visavis.core.types import Floats
 from visavis.faces import align
 from visavis.faces.analyse import find_faces
 from visavis.faces.embed import embed_chips
+from visavis.faces.score import calibration, scores
 
 RATES = (1e-2, 1e-3, 1e-4)
 CHIPS = 50
@@ -50,11 +50,9 @@ def run() -> None:
     started = time.time()
     ours = vector_set("lfw", ["lfw.parquet"], ["name", "index"])
     lfw = protocol(ours.labels["name"], ours.labels["index"])
-    figures = measures("lfw", lfw, distance(ours.vectors), ours.found)
-    notes = ["lfw.*: plain distance of recogniser A, as the peer's; lfw.normalised.*: the score of `compare`"]
-    normalised = _normalised(ours.vectors)
-    if normalised:
-        figures += measures("lfw.normalised", lfw, normalised, ours.found)
+    figures = measures("lfw", lfw, normalised(ours.vectors), ours.found)
+    figures += measures("lfw.distance", lfw, distance(ours.vectors), ours.found)
+    notes = ["lfw.*: the score of `compare`; lfw.distance.* and peer.*: plain distance of the vectors"]
     with Peer() as peer:
         facts = peer.ask("info")
         theirs = _peer_vectors(peer)
@@ -140,26 +138,22 @@ def limits(strangers: Floats, rates: tuple[float, ...]) -> list[float]:
 
 
 def distance(vectors: Floats) -> Score:
+    """Plain Euclidean distance: squared and negative, which is the same order. Vectors need no unit length."""
+    squares = (vectors**2).sum(1)
+
     def score(a: NDArray[np.intp], b: NDArray[np.intp]) -> Floats:
-        # Squared, negative: the same order as the distance. Norms are kept: the peer's vectors have no unit length.
-        squares = (vectors**2).sum(1)
         return np.asarray(2 * vectors[a] @ vectors[b].T - squares[a][:, None] - squares[b][None], np.float32)
 
     return score
 
 
-def _normalised(vectors: Floats) -> Score | None:
-    """The score of `compare`, or None while no calibration is shipped."""
-    from visavis.faces import score as scoring
-
-    try:
-        cohort = scoring.calibration().cohort
-    except InputError:
-        return None
+def normalised(vectors: Floats) -> Score:
+    """The score of `compare`."""
+    cohort = calibration().cohort
     statistics = cohort.statistics(vectors)
 
     def score(a: NDArray[np.intp], b: NDArray[np.intp]) -> Floats:
-        return scoring.scores(vectors[a], vectors[b], statistics[a], statistics[b])
+        return scores(vectors[a], vectors[b], statistics[a], statistics[b])
 
     return score
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,22 +18,22 @@ VOTES = 0.6  # intersection over union from which a box of another scale has a s
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """boxes [N, 4] xyxy, scores [N], points [N, 5, 2], turns [N] in degrees, all of one picture's pixels."""
+    """boxes [N, 4] xyxy, scores [N], points [N, 5, 2] in one picture's pixels, turns [N] in degrees;
+    ranks [N]: which of two boxes in one place is the face, the higher one."""
 
     boxes: Numbers
     scores: Numbers
     points: Numbers
     turns: NDArray[np.int64]
+    ranks: Numbers
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def take(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Candidates:
-        return Candidates(self.boxes[chosen], self.scores[chosen], self.points[chosen], self.turns[chosen])
-
-    @property
-    def best(self) -> float:
-        return float(self.scores.max()) if len(self) else 0.0
+        return Candidates(
+            self.boxes[chosen], self.scores[chosen], self.points[chosen], self.turns[chosen], self.ranks[chosen]
+        )
 
 
 def candidates(
@@ -44,6 +44,7 @@ def candidates(
         np.asarray(scores, np.float64).reshape(-1),
         np.asarray(points, np.float64).reshape(-1, 5, 2),
         np.zeros(len(scores), np.int64) if turns is None else turns,
+        np.asarray(scores, np.float64).reshape(-1),
     )
 
 
@@ -53,6 +54,7 @@ def joined(parts: Sequence[Candidates]) -> Candidates:
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.points for part in parts]),
         np.concatenate([part.turns for part in parts]),
+        np.concatenate([part.ranks for part in parts]),
     )
 
 
@@ -61,17 +63,16 @@ def inside(found: Candidates, width: float, height: float) -> Candidates:
     boxes = found.boxes.copy()
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
     boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
-    cut = Candidates(boxes, found.scores, found.points, found.turns)
     left = boxes[:, 2:] - boxes[:, :2]
-    return cut.take(left.min(1) >= 1)
+    return replace(found, boxes=boxes).take(left.min(1) >= 1)
 
 
 def one_box_a_face(found: Candidates) -> Candidates:
-    """The best box of each face, highest score first, placed by the mean of all scales that agree with it.
+    """The best box of each face, highest rank first, placed by the mean of all scales that agree with it.
 
     Boxes that a better one mostly contains or lies in go, as do boxes around or between several better ones.
     """
-    found = found.take(np.argsort(-found.scores, kind="stable"))
+    found = found.take(np.argsort(-found.ranks, kind="stable"))
     sizes = _area(found.boxes)
     open_ = np.ones(len(found), bool)
     covered = np.zeros(len(found))
@@ -89,7 +90,7 @@ def one_box_a_face(found: Candidates) -> Candidates:
         open_ &= (union <= SAME) & (common <= NESTED * np.minimum(sizes, sizes[i]))
         covered += common
         chosen.append(i)
-    return Candidates(boxes, found.scores, points, found.turns).take(np.array(chosen, np.intp))
+    return replace(found, boxes=boxes, points=points).take(np.array(chosen, np.intp))
 
 
 def _area(boxes: Numbers) -> Numbers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, cast
 
@@ -20,16 +20,14 @@ from visavis.faces.candidates import Candidates, inside, joined, one_box_a_face
 
 @dataclass(frozen=True)
 class Detector:
-    """threshold: score of a face; turned: of one on the turned photo, where more things look like a face;
-    sure: a photo without a face or with one that scores less is also searched turned."""
+    """threshold: score of a face; sure: a photo without a face, or with one that scores less, is searched turned."""
 
     network: ModuleType
     threshold: float
-    turned: float
     sure: float
 
 
-DETECTORS = {"yunet": Detector(yunet, 0.75, 0.85, 0.9), "centerface": Detector(centerface, 0.55, 0.65, 0.55)}
+DETECTORS = {"yunet": Detector(yunet, 0.74, 0.9), "centerface": Detector(centerface, 0.52, 0.52)}
 # Long sides at which a photo is searched, and the largest at which a turned one is.
 SIDES = (640, 320, 192)
 LARGEST = 4096
@@ -37,8 +35,9 @@ LARGEST_TURNED = 1280
 ENLARGE = 1.5  # small photos are also searched this much larger, up to ENLARGE_TO
 ENLARGE_TO = 1280
 TURNS = (90, 180, 270)
-TURNED = 0.04  # a turned face must score this much more than an upright one in its place
-# The mesh's second opinion counts from this size on: of smaller faces it denies too many (3 % at 48 to 64 pixels).
+TURNED = 0.1  # taken off the score of what is found on a turned photo: three times as much there looks like a face
+ILLUSION = 0.04  # but a turned face that scores this much more than an upright one in its place is the true one
+# The mesh's second opinion counts from this size on: of smaller faces it denies too many (4 % at 48 to 64 pixels).
 DENIED, DENIED_FROM = 0.001, 64
 TILE, OVERLAP, CUT = 1536, 256, 8  # pixels
 
@@ -65,14 +64,17 @@ def detect(pixels: Pixels, detector: str = "yunet", threshold: float | None = No
     chosen = DETECTORS[detector]
     floor = chosen.threshold if threshold is None else threshold
     network = chosen.network.session()
+    # Whether to turn the photo may not depend on how many faces the caller wants to hear of.
+    lowest = min(floor, chosen.threshold)
     ladder = list(_ladder(pixels))
-    found = [_search(chosen, network, picture, 0, floor, pixels.shape) for picture in ladder]
+    found = [_search(chosen, network, picture, 0, lowest, pixels.shape) for picture in ladder]
     faces = _faces(found, pixels)
-    if faces.scores.min(initial=1) < chosen.sure or not len(faces):
+    certain = faces.scores[faces.scores >= chosen.threshold]
+    if not len(certain) or certain.min() < chosen.sure:
         small = [picture for picture in ladder if max(picture.shape) <= LARGEST_TURNED]
-        floor += chosen.turned - chosen.threshold
-        found += [_search(chosen, network, picture, turn, floor, pixels.shape) for turn in TURNS for picture in small]
+        found += [_search(chosen, network, picture, turn, lowest, pixels.shape) for turn in TURNS for picture in small]
         faces = _faces(found, pixels)
+    faces = faces.take(faces.scores >= floor)
     return [
         Detection(box, float(score), points.astype(np.float32), cast(Turn, int(turn)), detector)
         for box, score, points, turn in zip(faces.boxes, faces.scores, faces.points, faces.turns, strict=True)
@@ -110,15 +112,15 @@ def _search(
 ) -> Candidates:
     """Candidates on the picture after a clockwise turn, in the pixels of a photo of `shape`."""
     height, width = picture.shape[:2]
-    handicap = TURNED if turn else 0.0
-    found = _scan(chosen, network, np.rot90(picture, -turn // 90), floor)
+    found = _scan(chosen, network, np.rot90(picture, -turn // 90), floor + (TURNED if turn else 0))
     corners = _turned_back(found.boxes.reshape(-1, 2, 2), turn, width, height)
     back = np.array([shape[1] / width, shape[0] / height])
     return Candidates(
         np.concatenate([corners.min(1) * back, corners.max(1) * back], 1),
-        found.scores - handicap,
+        found.scores - (TURNED if turn else 0),
         _turned_back(found.points, turn, width, height) * back,
         (found.turns + turn) % 360,
+        found.scores - (ILLUSION if turn else 0),
     )
 
 
@@ -132,12 +134,12 @@ def _scan(chosen: Detector, network: Any, picture: Pixels, floor: float) -> Cand
             canvas[: bottom - top, : right - left] = picture[top:bottom, left:right]
             found = chosen.network.find(network, canvas, floor)
             corner = np.array([left, top])
-            boxes = found.boxes + np.tile(corner, 2)
+            boxes, points = found.boxes + np.tile(corner, 2), found.points + corner
             # What an inner border cuts is whole in the next tile or on a smaller picture.
             low = [left + CUT if left else -math.inf, top + CUT if top else -math.inf]
             high = [right - CUT if right < width else math.inf, bottom - CUT if bottom < height else math.inf]
             whole = ((boxes[:, :2] >= low) & (boxes[:, 2:] <= high)).all(1)
-            parts.append(Candidates(boxes, found.scores, found.points + corner, found.turns).take(whole))
+            parts.append(replace(found, boxes=boxes, points=points).take(whole))
     return joined(parts)
 
 

@@ -38,7 +38,7 @@ def chips(portraits: dict[str, Path]) -> Pixels:
 
 @pytest.fixture(scope="module")
 def many(chips: Pixels) -> Pixels:
-    """37 different chips: more than two batches and one over."""
+    """Different chips: more than two batches, the last one short."""
     moved = [np.roll(chip, (dy, 3 * dy), (0, 1)) for chip in chips for dy in range(-4, 6)]
     return np.stack(moved)[: 2 * embed.BATCH + 5]
 

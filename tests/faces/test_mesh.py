@@ -128,8 +128,9 @@ def test_the_second_pass_stands_a_leaning_head_upright(angle, photos, faces):
 
     points5 = move(face.points5).astype(np.float32)
     around = points5.mean(0)
+    up = np.array([s, -c]) * 0.1 * (face.box[3] - face.box[1])
     half = (face.box[3] - face.box[1]) / 2
-    detection = Framed(np.array([*(around - half), *(around + half)]), points5)
+    detection = Framed(np.array([*(around + up - half), *(around + up + half)]), points5)
     assert off(fit_mesh(turned, detection).points, move(fit_mesh(pixels, face).points)) < 0.03
 
 
@@ -226,7 +227,10 @@ def test_the_first_square_is_upright_for_every_turn():
         points5 = np.concatenate([eyes + 150, np.full((3, 2), 150)]).astype(np.float32)
         square = first_square(Framed(box, points5, turn))
         assert np.cos(square.angle - angle) > 0.9999
-        assert (square.x, square.y) == (150, 160)
+        # Its middle lies a little further down the face than the box's.
+        down = np.array([square.x - 150, square.y - 160])
+        assert 0 < np.hypot(*down) < 0.1 * 120
+        assert np.cos(np.arctan2(-down[0], down[1]) - angle) > 0.99
 
 
 def test_the_68_points_lie_where_people_set_them(data_sets: Path):
@@ -236,7 +240,9 @@ def test_the_68_points_lie_where_people_set_them(data_sets: Path):
     errors = []
     for row in rows:
         pixels, truth = np.asarray(Image.open(io.BytesIO(row["image"])).convert("RGB")), np.array(row["points"])
+        low, high = truth.min(0), truth.max(0)
+        low[1] -= 0.2 * (high[1] - low[1])  # the points end at the brows
         eyes = np.array([truth[36:42].mean(0), truth[42:48].mean(0), truth[30], truth[48], truth[54]], np.float32)
-        mesh = fit_mesh(pixels, Framed(np.concatenate([truth.min(0), truth.max(0)]), eyes))
+        mesh = fit_mesh(pixels, Framed(np.concatenate([low, high]), eyes))
         errors.append(np.hypot(*(to_68(mesh) - truth)[17:].T).mean() / np.hypot(*(truth[36] - truth[45])))
-    assert np.mean(errors) < 0.045
+    assert np.mean(errors) < 0.04

@@ -39,7 +39,7 @@ class Framed:
 
 # FairFace crops of 144 pixels are framed alike.
 FAIRFACE = Framed(
-    np.array([17.0, 17.0, 127.0, 127.0]),
+    np.array([10.0, 4.0, 134.0, 128.0]),
     np.array([[46, 41], [98, 41], [72, 75], [52, 100], [92, 100]], np.float32),
 )
 

@@ -1,7 +1,8 @@
-"""Whole photos from end to end: is the nearest face on any other photo the same person?
+"""Whole photos from end to end: is the most similar face on any other photo the same person?
 
 The set names people by photo, not by face. A face is labelled where that leaves no choice: exactly one person is named
-and one face is there or clearly the largest. Every other face stays in the search as a face that may be wrongly found.
+and one face is there or clearly the largest. Every other face, of bystanders and crowds too, stays in the search and
+may be wrongly found; the answer is right where the photo on which the found face lies names the person.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from visavis.bench.figures import Figure, bootstrap
 from visavis.bench.vectors import data_folder, decode, parquet_rows
 from visavis.core.types import Face, Floats
 from visavis.faces.analyse import DOMINATES, embed_faces, find_faces
+from visavis.faces.score import calibration, scores
 
 # Pictures of 16 x 16 gray points that differ by less are one photograph saved twice (other size, other compression).
 SAME_PICTURE = 4.0
@@ -32,13 +34,15 @@ class Shot:
 
 
 def figures() -> list[Figure]:
-    """wild.rank1 over every labelled face of a person who is named on another photo too; a photo of one named person
-    without any face counts as an error. wild.left_out: photos of one person where no face clearly is theirs."""
+    """wild.rank1, by the score of `compare`, over every labelled face of a person who is named on another photo too; a
+    photo of one named person without any face is an error. wild.left_out: photos of one person with no clear face."""
     shots = [
         _shot(decode(row["image"]), frozenset(row["people"] or ()))
         for row in parquet_rows([data_folder("wild_photos") / "wild_photos.parquet"], ["image", "people"])
     ]
-    rows = rank1(shots)
+    vectors = np.concatenate([shot.vectors for shot in shots])
+    statistics = calibration().cohort.statistics(vectors)
+    rows = rank1(shots, scores(vectors, vectors, statistics, statistics))
     right, people = np.array([r for r, _ in rows]), np.array([p for _, p in rows])
     left_out = sum(len(s.people) == 1 and len(s.vectors) > 0 and s.labelled is None for s in shots)
     faces = sum(len(s.vectors) for s in shots)
@@ -50,14 +54,17 @@ def figures() -> list[Figure]:
     ]
 
 
-def rank1(shots: list[Shot]) -> list[tuple[bool, str]]:
-    """(nearest is right, person) for each labelled face; copies of the same picture are not searched."""
+def rank1(shots: list[Shot], alike: Floats) -> list[tuple[bool, str]]:
+    """(most similar is right, person) for each labelled face; copies of the same picture are not searched.
+
+    alike: [M, M] scores of all faces of all shots, in their order
+    """
+    first = np.cumsum([0, *(len(shot.vectors) for shot in shots)])
     named = Counter(person for shot in shots for person in shot.people)
-    vectors = np.concatenate([shot.vectors for shot in shots])
     owner = np.repeat(np.arange(len(shots)), [len(shot.vectors) for shot in shots])
     tiny = np.stack([shot.tiny for shot in shots])
     rows = []
-    for shot in shots:
+    for number, shot in enumerate(shots):
         person = next(iter(shot.people), "")
         if len(shot.people) != 1 or named[person] < 2 or (len(shot.vectors) > 0 and shot.labelled is None):
             continue
@@ -67,8 +74,8 @@ def rank1(shots: list[Shot]) -> list[tuple[bool, str]]:
         if shot.labelled is None:
             rows.append((False, person))
             continue
-        cosines = np.where(copies[owner], -np.inf, vectors @ shot.vectors[shot.labelled])
-        rows.append((person in shots[owner[int(np.argmax(cosines))]].people, person))
+        others = np.where(copies[owner], -np.inf, alike[first[number] + shot.labelled])
+        rows.append((person in shots[owner[int(np.argmax(others))]].people, person))
     return rows
 
 

@@ -18,18 +18,20 @@ _local = threading.local()
 SELF_TEST_TOLERANCE = 2e-2
 
 
-def onnx_session(path: Path) -> Any:
+def onnx_session(path: Path, threads: int | None = None) -> Any:
     """The onnxruntime session of a file, made once for each device and thread count; safe to use from many threads.
 
+    threads: of one run, where the caller itself spreads runs over the cores; else the setting's.
     Raises InputError where the asked device cannot be had or answers differently from the CPU.
     """
     now = settings()
-    key = (str(path), now.device, now.threads)
+    threads = threads or now.threads
+    key = (str(path), now.device, threads)
     with _lock:
         if key not in _sessions:
-            session = _open(path, now.device, now.threads)
+            session = _open(path, now.device, threads)
             if now.device != "cpu":
-                _self_test(session, _open(path, "cpu", now.threads), now.device)
+                _self_test(session, _open(path, "cpu", threads), now.device)
             _sessions[key] = session
         return _sessions[key]
 

@@ -21,6 +21,8 @@ from visavis.core.types import Floats, Pixels
 Network = Callable[[NDArray[Any]], list[NDArray[Any]]]
 SIDE = 192
 MARGIN = 1.45
+# The mesh's square in sides of a detector's box (longer side; down along the face): alike for both detectors.
+BOX_TO_SQUARE, BOX_TO_MIDDLE = 1.28, 0.05
 # Outer eye corners, left in the picture first: they define upright and the eye distance.
 OUTER = (33, 263)
 LEFT_EYE = (33, 160, 159, 158, 133, 153, 145, 144)
@@ -99,7 +101,10 @@ def first_square(detection: Found) -> Square:
     roll = _wrap(math.atan2(eyes[1], eyes[0]) + turn)
     if abs(roll) > math.pi / 2:
         roll = _wrap(roll + math.pi)
-    return Square((x1 + x2) / 2, (y1 + y2) / 2, MARGIN * max(x2 - x1, y2 - y1), _wrap(roll - turn))
+    angle, side = _wrap(roll - turn), max(x2 - x1, y2 - y1)
+    down = BOX_TO_MIDDLE * side
+    x, y = (x1 + x2) / 2 - math.sin(angle) * down, (y1 + y2) / 2 + math.cos(angle) * down
+    return Square(x, y, BOX_TO_SQUARE * side, angle)
 
 
 def mesh_square(points: Floats, fallback_angle: float = 0.0, margin: float = MARGIN) -> Square:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import tempfile
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def settings() -> Settings:
         cache=cache,
         tmp=tmp,
         data=data,
-        threads=_positive("VISAVIS_THREADS", usable_cores()),
+        threads=_positive("VISAVIS_THREADS", _own_cores()),
         device="cuda" if device == "cuda" else "cpu",
         data_sets=_folder("VISAVIS_DATA", data_sets) if data_sets else None,
         max_pixels=_positive("VISAVIS_MAX_PIXELS", MAX_PIXELS),
@@ -109,6 +110,10 @@ def usable_cores(control_group: Path = Path("/sys/fs/cgroup")) -> int:
         except (OSError, ValueError):
             pass
     return cores
+
+
+# A process asks hundreds of times while it looks at a photo; its cores stay the same.
+_own_cores = functools.cache(usable_cores)
 
 
 def _quota2(top: Path) -> tuple[int, int]:

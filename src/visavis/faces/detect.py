@@ -32,6 +32,7 @@ DETECTORS = {"yunet": Detector(yunet, 0.74, 0.9), "centerface": Detector(centerf
 SIDES = (640, 320, 192)
 LARGEST = 4096
 LARGEST_TURNED = 1280
+LARGEST_FACE = 320  # pixels on a searched picture: larger ones have their place on a smaller picture
 ENLARGE = 1.5  # small photos are also searched this much larger, up to ENLARGE_TO
 ENLARGE_TO = 1280
 TURNS = (90, 180, 270)
@@ -113,6 +114,7 @@ def _search(
     """Candidates on the picture after a clockwise turn, in the pixels of a photo of `shape`."""
     height, width = picture.shape[:2]
     found = _scan(chosen, network, np.rot90(picture, -turn // 90), floor + (TURNED if turn else 0))
+    found = found.take((found.boxes[:, 2:] - found.boxes[:, :2]).max(1, initial=0) <= LARGEST_FACE)
     corners = _turned_back(found.boxes.reshape(-1, 2, 2), turn, width, height)
     back = np.array([shape[1] / width, shape[0] / height])
     return Candidates(

@@ -20,7 +20,7 @@ from visavis.faces.texture import COLUMNS, Texture, layout, nearest, texture
 TINY, SMALL = 24.0, 40.0
 TURNED, ASIDE = 40.0, 20.0
 # Detail at the scale of the recogniser's crop against the next coarser one, and against the contrast of the face.
-SOFTEST, SHARPEST = 1.03, 1.60
+SOFTEST, SHARPEST = 0.53, 0.95
 FLATTEST, RICHEST = 0.010, 0.085
 BLURRED, SOFT = 0.33, 0.55
 # Brightness range (0..255) of a face that is just too dark, share of texels burnt out, stops between the halves.

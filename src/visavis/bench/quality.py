@@ -28,8 +28,10 @@ from visavis.faces.quality import quality
 
 FILE = "fairface_train_03.parquet"
 FEW = 5
+# A cover counts when it hides this share of the part.
+HIDES, TRIES = 0.6, 20
 Job = tuple[dict[str, Any], bytes, np.random.Generator]
-Poor = Callable[[Pixels, Floats, Pixels, np.random.Generator], Pixels]
+Poor = Callable[[Pixels, Floats, Pixels, np.random.Generator], Pixels | None]
 
 
 def run(count: int = 2000, seed: int = 0) -> None:
@@ -76,8 +78,8 @@ def _face(job: Job) -> tuple[str, dict[str, frozenset[str]]] | None:
     words = {"plain": _words(pixels, mesh.points)}
     for how, (_, change) in POOR.items():
         poor = change(pixels, mesh.points, decode(other), random)
-        points = refit(poor, mesh.points, random)
-        if points is not None:
+        points = None if poor is None else refit(poor, mesh.points, random)
+        if poor is not None and points is not None:
             words[how] = _words(poor, points)
     return str(row["race"]), words
 
@@ -87,11 +89,12 @@ def _words(pixels: Pixels, points: Floats) -> frozenset[str]:
 
 
 def _painted(kind: str) -> Poor:
-    def change(pixels: Pixels, points: Floats, other: Pixels, random: np.random.Generator) -> Pixels:
-        while True:
+    def change(pixels: Pixels, points: Floats, other: Pixels, random: np.random.Generator) -> Pixels | None:
+        for _ in range(TRIES):
             made = paint(pixels, points, other, random, kind)
-            if max(made.lower, made.eyes) > 0.6:
+            if max(made.lower, made.eyes) > HIDES:
                 return made.pixels
+        return None  # the part lies outside the photo
 
     return change
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from visavis.bench.figures import Figure, write
 from visavis.bench.peer import Peer
 from visavis.bench.vectors import data_folder, decode, parquet_rows
 from visavis.core import weights
-from visavis.core.settings import scratch
+from visavis.core.settings import scratch, settings
 from visavis.faces import align
 from visavis.faces.analyse import embed_faces, find_faces
 from visavis.faces.embed import embed_chips
@@ -57,7 +58,8 @@ def run() -> None:
         f"peer: face_recognition {facts['face_recognition']}, dlib {facts['dlib']} compiled with AVX "
         f"{_yes(facts['avx'])}, BLAS {_yes(facts['blas'])}, LAPACK {_yes(facts['lapack'])}, CUDA {_yes(facts['cuda'])}",
         "embed.*: 64 chips; ours with the mirror image unless the name says plain; dlib by the better of its two calls",
-        f"path.*: {CROPS} LFW crops one by one, file to vectors; path.whole.*: {PHOTOS} whole photos",
+        f"path.*: {CROPS} LFW crops, path.whole.*: {PHOTOS} whole photos, file to vectors; ours as many photos at a time "
+        "as there are cores, one_by_one: each after the other; the peer one by one, as its documentation shows",
     ]
     write("speed", figures, seed=0, started=started, notes=notes)
 
@@ -89,13 +91,16 @@ def _embed(peer: Peer, photos: Photos) -> list[Figure]:
 
 def _path(peer: Peer, name: str, files: Sequence[Path]) -> list[Figure]:
     _look(files)  # models load once
-    ours, theirs = interleaved(
+    together, alone, theirs = interleaved(
+        lambda: timed(lambda: _look_together(files)),
         lambda: timed(lambda: _look(files)),
         lambda: float(peer.ask("photos", photos=[str(file) for file in files])["seconds"]),
     )
     return [
-        ratio(f"{name}.ratio_to_face_recognition", theirs, ours),
-        spread(f"{name}.milliseconds", ours / len(files)),
+        ratio(f"{name}.ratio_to_face_recognition", theirs, together),
+        ratio(f"{name}.one_by_one.ratio_to_face_recognition", theirs, alone),
+        spread(f"{name}.milliseconds", together / len(files)),
+        spread(f"{name}.one_by_one.milliseconds", alone / len(files)),
         spread(f"peer.{name}.milliseconds", theirs / len(files)),
     ]
 
@@ -104,7 +109,7 @@ def _batches(photos: Photos) -> list[Figure]:
     files = (photos.wholes + photos.crops)[:BATCH]
     single, batch = interleaved(
         lambda: timed(lambda: _look(files)),
-        lambda: timed(lambda: embed_faces([face for file in files for face in find_faces(file)])),
+        lambda: timed(lambda: _look_together(files)),
     )
     return [ratio("batch32.ratio_to_single", single, batch)]
 
@@ -154,6 +159,13 @@ def _look(files: Sequence[Path]) -> None:
     for file in files:
         for face in visavis.look(file):
             _ = face.embedding
+
+
+def _look_together(files: Sequence[Path]) -> None:
+    """As many photos at a time as there are cores, then all vectors at once."""
+    with ThreadPoolExecutor(settings().threads) as pool:
+        found = list(pool.map(visavis.look, files))
+    embed_faces([face for faces in found for face in faces])
 
 
 def _photos(folder: Path) -> Photos:

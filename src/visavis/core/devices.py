@@ -77,6 +77,9 @@ def _open(path: Path, device: str, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Waiting threads sleep instead of spinning: measured, two photos at a time take 0.6 of the time, and one alone as
+    # long as before, with half the processor time.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = ["CUDAExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]
     session = ort.InferenceSession(path.read_bytes(), options, providers=providers)
     if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():

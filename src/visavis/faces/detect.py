@@ -38,8 +38,8 @@ ENLARGE_TO = 1280
 TURNS = (90, 180, 270)
 TURNED = 0.1  # taken off the score of what is found on a turned photo: three times as much there looks like a face
 ILLUSION = 0.04  # but a turned face that scores this much more than an upright one in its place is the true one
-# The mesh's second opinion counts from this size on: of smaller faces it denies too many (4 % at 48 to 64 pixels).
-DENIED, DENIED_FROM = 0.001, 64
+# The mesh's second opinion counts from this size on; of smaller true faces it denies 5 to 20 %.
+DENIED, DENIED_FROM = 0.005, 96
 TILE, OVERLAP, CUT = 1536, 256, 8  # pixels
 
 

@@ -16,6 +16,7 @@ app = typer.Typer(help="Measure and write results/NAME.json.", no_args_is_help=T
 BENCHES = {
     "detect": "Faces found and false boxes, by size, for both detectors.",
     "landmarks": "Mean error of the mesh on labelled landmarks.",
+    "quality": "How often each word of a face's quality is said, rightly and wrongly, by group.",
     "recognise": "LFW and whole photos: accuracy, true matches at set false-match rates, beside face_recognition.",
     "speed": "The whole path and its parts against face_recognition and dlib, and memory.",
     "install": "Size and time of a fresh installation (run in a checkout).",
@@ -40,9 +41,9 @@ for _name, _help in BENCHES.items():
 
 @app.command("all")
 def everything() -> None:
-    """All of them, then `visavis calibrate`."""
+    """All of them, and `visavis calibrate`."""
     failed = []
-    for name in BENCHES:
+    for name in ("calibrate", *BENCHES):
         try:
             run(name)
         except InputError as error:

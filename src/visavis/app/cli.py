@@ -43,6 +43,20 @@ def common(
         os.environ["VISAVIS_DEBUG"] = "1"
 
 
+def _late(task: Task) -> forms.Use:
+    """The task's code is imported when it runs: `visavis --help` stays light."""
+
+    def use(inputs: Any, quiet: bool) -> forms.Outcome:
+        outcome: forms.Outcome = importlib.import_module(USES[task.name]).use(inputs, quiet)
+        return outcome
+
+    return use
+
+
+for _task in TASKS:
+    forms.add_command(app, _task, _late(_task))
+
+
 @app.command()
 def demo(
     folder: Annotated[
@@ -88,6 +102,22 @@ def calibrate(
     say(f"written: {path}")
 
 
+@app.command("calibrate-geometry")
+def calibrate_geometry(count: Annotated[int, typer.Option(min=500, help="faces of FairFace train")] = 6000) -> None:
+    """Make the shipped mean face again, from which head pose and expression are read."""
+    from visavis.bench.geometry import run as make
+
+    say(f"written: {make(count)}")
+
+
+@app.command("calibrate-cover")
+def calibrate_cover(count: Annotated[int, typer.Option(min=500, help="faces of FairFace train")] = 3000) -> None:
+    """Train the shipped network again that sees covered faces."""
+    from visavis.bench.cover import run as make
+
+    say(f"written: {make(count)}")
+
+
 @app.command()
 def results(
     pattern: Annotated[str, typer.Argument(help="part of a figure's name")] = "",
@@ -107,20 +137,8 @@ def info(as_json: forms.Json = False) -> None:
     show(as_json)
 
 
-def _late(task: Task) -> forms.Use:
-    """The task's code is imported when it runs: `visavis --help` stays light."""
-
-    def use(inputs: Any, quiet: bool) -> forms.Outcome:
-        outcome: forms.Outcome = importlib.import_module(USES[task.name]).use(inputs, quiet)
-        return outcome
-
-    return use
-
-
 app.add_typer(weights.app, name="weights")
 app.add_typer(bench.app, name="bench")
-for _task in TASKS:
-    forms.add_command(app, _task, _late(_task))
 
 
 def main() -> None:

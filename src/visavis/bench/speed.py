@@ -58,8 +58,8 @@ def run() -> None:
         f"peer: face_recognition {facts['face_recognition']}, dlib {facts['dlib']} compiled with AVX "
         f"{_yes(facts['avx'])}, BLAS {_yes(facts['blas'])}, LAPACK {_yes(facts['lapack'])}, CUDA {_yes(facts['cuda'])}",
         "embed.*: 64 chips; ours with the mirror image unless the name says plain; dlib by the better of its two calls",
-        f"path.*: {CROPS} LFW crops, path.whole.*: {PHOTOS} whole photos, file to vectors; ours as many photos at a time "
-        "as there are cores, one_by_one: each after the other; the peer one by one, as its documentation shows",
+        f"path.*: {CROPS} LFW crops, path.whole.*: {PHOTOS} whole photos, file to vectors; ours as many at a time as "
+        "there are cores, one_by_one: each after the other; the peer one by one, as its documentation shows",
     ]
     write("speed", figures, seed=0, started=started, notes=notes)
 
@@ -189,14 +189,15 @@ def _photos(folder: Path) -> Photos:
 
 
 def _fifty_megapixels(path: Path) -> None:
-    """The free portraits on a grey canvas of 50 megapixels, at sizes from a part of the height to all of it."""
+    """The free portraits side by side on noise of 50 megapixels: the first as high as the photo, the last tiny."""
     width, height = MEGAPIXELS_50
     canvas = Image.effect_noise((width // 8, height // 8), 20).convert("RGB").resize((width, height))
-    for place, name in enumerate(PORTRAITS):
+    left = 0
+    for name, share in zip(PORTRAITS, (1.0, 0.4, 0.25, 0.1, 0.06, 0.04), strict=True):
         portrait = Image.open(weights.path(f"portrait_{name}")).convert("RGB")
-        share = (1.0, 0.6, 0.4, 0.2, 0.1, 0.05)[place]
-        portrait.thumbnail((width // 6, int(height * share)))
-        canvas.paste(portrait, (place * width // 6, 0))
+        scale = share * height / portrait.height
+        canvas.paste(portrait.resize((round(portrait.width * scale), round(portrait.height * scale))), (left, 0))
+        left += round(portrait.width * scale)
     canvas.save(path, quality=90)
 
 

@@ -1,4 +1,7 @@
-"""Makes the shipped network that sees covered faces (weight `face_cover`) from FairFace train faces painted upon."""
+"""Makes the shipped network that sees covered faces (weight `face_cover`) from FairFace train faces painted upon.
+
+The texture's layout follows the mean face: after a new `face_geometry` this has to run again.
+"""
 
 from __future__ import annotations
 

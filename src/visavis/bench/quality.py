@@ -27,26 +27,24 @@ from visavis.faces.mesh import fit_mesh
 from visavis.faces.quality import quality
 
 FILE = "fairface_train_03.parquet"
-FEW = 5
 # A cover counts when it hides this share of the part.
 HIDES, TRIES = 0.6, 20
-Job = tuple[dict[str, Any], bytes, np.random.Generator]
+Job = tuple[dict[str, Any], bytes, np.random.Generator, tuple[str, ...]]
 Poor = Callable[[Pixels, Floats, Pixels, np.random.Generator], Pixels | None]
 
 
-def run(count: int = 2000, seed: int = 0) -> None:
-    """Writes results/quality.json."""
+def run(count: int = 6000, made_poor: int = 600, seed: int = 0) -> None:
+    """Writes results/quality.json from `count` photos, of which the first `made_poor` are also made poor."""
     started = time.time()
     with ThreadPoolExecutor(usable_cores()) as pool:
-        jobs = track(_jobs(count, seed), "quality", count)
+        jobs = track(_jobs(count, made_poor, seed), "quality", count)
         faces = [face for face in pool.map(_face, jobs) if face]
     write("quality", figures(faces), seed=seed, started=started, notes=NOTES)
 
 
 NOTES = (
-    "false.WORD: share of FairFace photos as they are that are called so (many rightly: nobody labelled them); "
-    "worst_group_ratio: the highest share among the seven groups over the share of all (groups with fewer than 5 such "
-    "faces count as 5).",
+    "said.WORD: share of FairFace photos as they are that are called so (many rightly: nobody labelled them); "
+    "worst_group_ratio: the highest share among the seven groups over the share of all.",
     "found.WORD.HOW: share called so after the photo was made so: blurred by that share of the eye distance, darkened "
     "to or lightened by that factor in linear light, painted.",
 )
@@ -57,11 +55,11 @@ def figures(faces: list[tuple[str, dict[str, frozenset[str]]]]) -> list[Figure]:
     rows = []
     for word in WORDS:
         said = np.array([word in words["plain"] for _, words in faces])
-        name = word.replace(" ", "_")
-        rows.append(Figure(f"false.{name}", float(said.mean()), *bootstrap(said), better="lower", n=len(said)))
-        worst = max(max(said[groups == g].sum(), FEW) / (groups == g).sum() for g in np.unique(groups))
-        ratio = float(worst / max(said.mean(), FEW / len(said)))
-        rows.append(Figure(f"false.{name}.worst_group_ratio", ratio, unit="ratio", better="lower", n=len(said)))
+        name = f"said.{word.replace(' ', '_')}"
+        rows.append(Figure(name, float(said.mean()), *bootstrap(said), better="lower", n=len(said)))
+        worst = max(said[groups == group].mean() for group in np.unique(groups))
+        ratio = float(worst / said.mean()) if said.any() else 1.0
+        rows.append(Figure(f"{name}.worst_group_ratio", ratio, unit="ratio", better="lower", n=int(said.sum())))
     for how, (word, _) in POOR.items():
         hits = np.array([word in words[how] for _, words in faces if how in words])
         name = f"found.{word.replace(' ', '_')}.{how}"
@@ -70,13 +68,14 @@ def figures(faces: list[tuple[str, dict[str, frozenset[str]]]]) -> list[Figure]:
 
 
 def _face(job: Job) -> tuple[str, dict[str, frozenset[str]]] | None:
-    row, other, random = job
+    row, other, random, kinds = job
     pixels = decode(row["image"])
     mesh = fit_mesh(pixels, FAIRFACE, passes=3)
     if mesh.presence < PRESENCE:
         return None
     words = {"plain": _words(pixels, mesh.points)}
-    for how, (_, change) in POOR.items():
+    for how in kinds:
+        _, change = POOR[how]
         poor = change(pixels, mesh.points, decode(other), random)
         points = None if poor is None else refit(poor, mesh.points, random)
         if poor is not None and points is not None:
@@ -85,7 +84,7 @@ def _face(job: Job) -> tuple[str, dict[str, frozenset[str]]] | None:
 
 
 def _words(pixels: Pixels, points: Floats) -> frozenset[str]:
-    return frozenset(quality(pixels, None, points, pose(points), 1.0).words)
+    return frozenset(quality(pixels, points, pose(points), 1.0).words)
 
 
 def _painted(kind: str) -> Poor:
@@ -145,12 +144,12 @@ POOR: dict[str, tuple[str, Poor]] = {
 WORDS = tuple(dict.fromkeys(word for word, _ in POOR.values()))
 
 
-def _jobs(count: int, seed: int) -> Iterator[Job]:
-    """(row, the picture before it, its own random numbers)"""
+def _jobs(count: int, made_poor: int, seed: int) -> Iterator[Job]:
+    """(row, the picture before it, its own random numbers, how it is to be made poor)"""
     other = b""
     for number, row in enumerate(parquet_rows([data_folder("fairface") / FILE], ["image", "race"])):
         if number > count:
             return
         if other:
-            yield row, other, np.random.default_rng([seed, number])
+            yield row, other, np.random.default_rng([seed, number]), tuple(POOR) if number <= made_poor else ()
         other = row["image"]

@@ -106,7 +106,7 @@ def _face(number: int, photo: Photo, detection: Detection, mesh: Mesh) -> Face:
         eyes_open=eyes_open,
         mouth_open=mouth_open,
         smile=smile,
-        quality=quality(photo.pixels, detection.box, mesh.points, pose, mesh.presence),
+        quality=quality(photo.pixels, mesh.points, pose, mesh.presence),
         photo=photo,
         perception=PERCEPTION,
     )

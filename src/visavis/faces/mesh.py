@@ -101,7 +101,7 @@ def first_square(detection: Found) -> Square:
     roll = _wrap(math.atan2(eyes[1], eyes[0]) + turn)
     if abs(roll) > math.pi / 2:
         roll = _wrap(roll + math.pi)
-    angle, side = _wrap(roll - turn), max(x2 - x1, y2 - y1)
+    angle, side = _wrap(roll - turn), max(1.0, x2 - x1, y2 - y1)
     down = BOX_TO_MIDDLE * side
     x, y = (x1 + x2) / 2 - math.sin(angle) * down, (y1 + y2) / 2 + math.cos(angle) * down
     return Square(x, y, BOX_TO_SQUARE * side, angle)
@@ -119,7 +119,7 @@ def mesh_square(points: Floats, fallback_angle: float = 0.0, margin: float = MAR
     return Square(
         float(c * middle[0] - s * middle[1]),
         float(s * middle[0] + c * middle[1]),
-        margin * float(max(high - low)),
+        margin * max(1.0, float(max(high - low))),
         angle,
     )
 

@@ -24,13 +24,13 @@ SOFTEST, SHARPEST = 0.53, 0.95
 FLATTEST, RICHEST = 0.010, 0.085
 BLURRED, SOFT = 0.33, 0.55
 # Brightness range (0..255) of a face that is just too dark, share of texels burnt out, stops between the halves.
-DIM, BURNT, LOPSIDED = 40.0, 0.3, 2.7
+DIM, BURNT, LOPSIDED = 40.0, 0.3, 2.2
 CUT = 0.2
 LIMIT = 0.5
 
 
-def quality(pixels: Pixels, box: object, points: Floats, pose: Pose, presence: float) -> Quality:
-    """Quality of the face with this mesh [468, 3]; box: kept for what a caller has at hand, the mesh says more."""
+def quality(pixels: Pixels, points: Floats, pose: Pose, presence: float) -> Quality:
+    """Quality of the face with this mesh [468, 3]; presence: the mesh network's, 0..1."""
     face = texture(pixels, points)
     detail = bands(face)
     return Quality(

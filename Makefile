@@ -17,7 +17,8 @@ demo: install
 
 $(VENV)/.dev: pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ./weights -e '.[dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt '.[dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e ./weights -e .
 	@touch $@ $(BIN)/visavis
 
 check: $(VENV)/.dev

@@ -36,15 +36,15 @@ class Candidates:
         )
 
 
-def candidates(
-    boxes: NDArray[Any], scores: NDArray[Any], points: NDArray[Any], turns: NDArray[Any] | None = None
-) -> Candidates:
+def candidates(boxes: NDArray[Any], scores: NDArray[Any], points: NDArray[Any]) -> Candidates:
+    """Of upright faces, ranked by their scores."""
+    scores = np.asarray(scores, np.float64).reshape(-1)
     return Candidates(
         np.asarray(boxes, np.float64).reshape(-1, 4),
-        np.asarray(scores, np.float64).reshape(-1),
+        scores,
         np.asarray(points, np.float64).reshape(-1, 5, 2),
-        np.zeros(len(scores), np.int64) if turns is None else turns,
-        np.asarray(scores, np.float64).reshape(-1),
+        np.zeros(len(scores), np.int64),
+        scores,
     )
 
 
@@ -85,7 +85,9 @@ def one_box_a_face(found: Candidates) -> Candidates:
         union = common / (sizes + sizes[i] - common)
         votes = open_ & (union > VOTES) & (found.turns == found.turns[i])
         weights = found.scores[votes] ** 2
-        boxes[i] = np.average(found.boxes[votes], axis=0, weights=weights)
+        # The mean of equal numbers may be a hair beyond them, and a box beyond the photo.
+        low, high = found.boxes[votes].min(0), found.boxes[votes].max(0)
+        boxes[i] = np.average(found.boxes[votes], axis=0, weights=weights).clip(low, high)
         points[i] = np.average(found.points[votes], axis=0, weights=weights)
         open_ &= (union <= SAME) & (common <= NESTED * np.minimum(sizes, sizes[i]))
         covered += common

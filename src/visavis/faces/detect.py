@@ -20,7 +20,7 @@ from visavis.faces.candidates import Candidates, inside, joined, one_box_a_face
 
 @dataclass(frozen=True)
 class Detector:
-    """threshold: score of a face; sure: a photo without a face, or with one that scores less, is searched turned."""
+    """threshold: score of a face; sure: a photo without a face, or with one that scores less, is turned as well."""
 
     network: ModuleType
     threshold: float
@@ -71,7 +71,8 @@ def detect(pixels: Pixels, detector: str = "yunet", threshold: float | None = No
     found = [_search(chosen, network, picture, 0, lowest, pixels.shape) for picture in ladder]
     faces = _faces(found, pixels)
     certain = faces.scores[faces.scores >= chosen.threshold]
-    if not len(certain) or certain.min() < chosen.sure:
+    leaning = any(part.turns[part.scores >= chosen.threshold].any() for part in found)
+    if not len(certain) or certain.min() < chosen.sure or leaning:
         small = [picture for picture in ladder if max(picture.shape) <= LARGEST_TURNED]
         found += [_search(chosen, network, picture, turn, lowest, pixels.shape) for turn in TURNS for picture in small]
         faces = _faces(found, pixels)
@@ -122,7 +123,7 @@ def _search(
         found.scores - (TURNED if turn else 0),
         _turned_back(found.points, turn, width, height) * back,
         (found.turns + turn) % 360,
-        found.scores - (ILLUSION if turn else 0),
+        found.ranks - (ILLUSION if turn else 0),
     )
 
 

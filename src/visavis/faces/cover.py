@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from visavis.core import weights
 from visavis.faces.geometry import Points
-from visavis.faces.texture import COLUMNS, Texture, layout, nearest
+from visavis.faces.texture import COLUMNS, Texture, layout
 
 POOL = 3
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -46,7 +46,7 @@ def covered(face: Texture, bands: Bands) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Bands:
-    """The brightness of the crop and what is lost by blurring it once, thrice, seven times; float32 [S, S]."""
+    """Brightness at the texels, and what blurring the crop once, thrice and seven times takes away; float32 [T]."""
 
     gray: NDArray[np.float32]
     fine: NDArray[np.float32]
@@ -56,27 +56,19 @@ class Bands:
 
 def bands(face: Texture) -> Bands:
     gray = face.crop.astype(np.float32) @ LUMA
-    once = _blur(gray)
-    thrice = _blur(_blur(once))
-    seven = _blur(_blur(_blur(_blur(thrice))))
-    return Bands(gray, gray - once, once - thrice, thrice - seven)
+    levels = [gray, *(blur @ gray @ blur.T for blur in (_blur(len(gray), times) for times in (1, 3, 7)))]
+    none, once, thrice, seven = (level.ravel()[face.index] for level in levels)
+    return Bands(none, none - once, once - thrice, thrice - seven)
 
 
 def features(face: Texture, bands: Bands) -> Points:
     """float64 [F]: brightness, two colours and detail of a coarse grid over the face, relative to the whole face."""
-    luma = nearest(bands.gray, face.where).astype(np.float64)
-    total = face.colours.sum(1) + 30.0
-    red, blue = face.colours[:, 0] / total, face.colours[:, 2] / total
-    detail = np.abs(nearest(bands.middle, face.where)).astype(np.float64)
-    light = np.log(luma + 8)
-    columns = [
-        light - np.median(light),
-        8 * (red - np.median(red)),
-        8 * (blue - np.median(blue)),
-        detail / (luma.std() + 4),
-    ]
-    pooled = _pooling() @ np.stack(columns, 1)
-    return np.concatenate([pooled.ravel(), [light.std(), np.log(luma.std() + 4)]])
+    total = face.colours.sum(1) + 30
+    light = np.log(bands.gray + 8)
+    columns = np.stack([light, 8 * face.colours[:, 0] / total, 8 * face.colours[:, 2] / total], 1)
+    contrast = float(bands.gray.std()) + 4
+    columns = np.column_stack([columns - np.median(columns, 0), np.abs(bands.middle) / contrast]).astype(np.float64)
+    return np.concatenate([(_pooling() @ columns).ravel(), [light.std(), np.log(contrast)]])
 
 
 @cache
@@ -98,9 +90,10 @@ def _pooling() -> Points:
     return np.asarray(matrix[size >= 3], np.float64)
 
 
-def _blur(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The binomial mean over 3 x 3 pixels, borders replicated."""
-    wide = np.pad(image, 1, mode="edge")
-    rows = wide[:-2] + 2 * wide[1:-1] + wide[2:]
-    blurred: NDArray[np.float32] = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16
-    return blurred
+@cache
+def _blur(side: int, times: int) -> NDArray[np.float32]:
+    """float32 [side, side]: the binomial mean of three neighbours, borders replicated, as a matrix; `times` over."""
+    once = np.zeros((side, side))
+    for shift, share in ((-1, 0.25), (0, 0.5), (1, 0.25)):
+        np.add.at(once, (np.arange(side), np.clip(np.arange(side) + shift, 0, side - 1)), share)
+    return np.linalg.matrix_power(once, times).astype(np.float32)

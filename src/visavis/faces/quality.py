@@ -15,7 +15,7 @@ from visavis.core.types import Floats, Measure, Pixels, Pose, Quality
 from visavis.faces.cover import Bands, bands, covered
 from visavis.faces.geometry import DEPTH
 from visavis.faces.mesh import LEFT_EYE, RIGHT_EYE
-from visavis.faces.texture import COLUMNS, Texture, layout, nearest, texture
+from visavis.faces.texture import COLUMNS, Texture, layout, texture
 
 TINY, SMALL = 24.0, 40.0
 TURNED, ASIDE = 40.0, 20.0
@@ -52,8 +52,8 @@ def _size(points: Floats) -> Measure:
 
 
 def _sharpness(face: Texture, detail: Bands) -> Measure:
-    strength = [_rms(nearest(band, face.where)) for band in (detail.middle, detail.coarse, detail.fine)]
-    contrast = float(nearest(detail.gray, face.where).std())
+    strength = [_rms(band) for band in (detail.middle, detail.coarse, detail.fine)]
+    contrast = float(detail.gray.std())
     steep = (strength[0] / max(strength[1], 1e-3) - SOFTEST) / (SHARPEST - SOFTEST)
     # Noise has fine detail too, but less of it than edges have for the same contrast.
     rich = math.log(max(strength[2] / max(contrast, 1.0), 1e-6) / FLATTEST) / math.log(RICHEST / FLATTEST)
@@ -77,19 +77,19 @@ def _light(face: Texture, detail: Bands, shape: tuple[int, ...]) -> Measure:
     inside = _inside(face, shape)
     if not inside.any():
         return Measure(0.0, "outside the photo", False)
-    gray = nearest(detail.gray, face.where).astype(np.float64)
-    low, middle, high = np.percentile(gray[inside], [5, 50, 98])
+    ranked = np.sort(detail.gray[inside])
+    low, middle, high = (float(ranked[int(share * (len(ranked) - 1))]) for share in (0.05, 0.5, 0.98))
     # The range and not the brightness: a dark skin in good light has its highlights, a dim photo has none.
     reach = min(1.0, (high - low) / (2 * DIM))
     burnt = max(0.0, 1 - float((face.colours[inside].max(1) >= 253).mean()) / (2 * BURNT))
-    even = max(0.0, 1 - _stops(gray, inside) / (2 * LOPSIDED))
+    even = max(0.0, 1 - _stops(detail.gray, inside) / (2 * LOPSIDED))
     value, word = min(
         (reach, "too dark" if middle < 128 else "washed out"), (burnt, "overexposed"), (even, "light from one side")
     )
     return Measure(value, word, False) if value < LIMIT else Measure(value, "well lit")
 
 
-def _stops(gray: NDArray[np.float64], inside: NDArray[np.bool_]) -> float:
+def _stops(gray: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
     """By how many stops one half of the face is brighter: the median over pairs of mirrored texels."""
     left, right = _pairs()
     seen = inside[left] & inside[right]
@@ -127,5 +127,5 @@ def _pairs() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return left, twin[left]
 
 
-def _rms(values: NDArray[np.generic]) -> float:
-    return math.sqrt(float((values.astype(np.float64) ** 2).mean()))
+def _rms(values: NDArray[np.float32]) -> float:
+    return math.sqrt(float((values**2).mean()))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from visavis.core.types import Pixels
 from visavis.faces.geometry import Geometry, Points, geometry
-from visavis.faces.mesh import Square, cut, mesh_square, to_crop
+from visavis.faces.mesh import cut, mesh_square, to_crop
 
 ROWS, COLUMNS = 30, 26
 MARGIN = 1.15
@@ -37,12 +37,15 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Texture:
-    """crop: the upright face, uint8 [S, S, 3], enlarged by nothing; where: float64 [T, 2], texels in crop pixels;
-    on_photo: float64 [T, 2], the same in photo pixels; colours: float32 [T, 3]"""
+    """A face's pixels by texel.
+
+    crop:     uint8 [S, S, 3], the upright face, never enlarged
+    index:    int [T], the crop's pixel under each texel, counted row by row; on_photo: float64 [T, 2]
+    colours:  float32 [T, 3]
+    """
 
     crop: Pixels
-    square: Square
-    where: Points
+    index: NDArray[np.int64]
     on_photo: Points
     colours: NDArray[np.float32]
 
@@ -57,15 +60,10 @@ def texture(pixels: Pixels, points: NDArray[np.floating]) -> Texture:
     square = mesh_square(points.astype(np.float32), margin=MARGIN)
     side = int(min(SIDE, max(SMALLEST, round(square.side))))
     crop = cut(pixels, square, side)
-    on_photo = np.einsum("tk,tkc->tc", grid.shares, points[grid.corners, :2].astype(np.float64))
-    where = to_crop(on_photo, square, side)
-    return Texture(crop, square, where, on_photo, nearest(crop, where).astype(np.float32))
-
-
-def nearest(image: NDArray[np.generic], where: Points) -> NDArray[np.generic]:
-    """The pixels of an image [S, S, ...] under points [T, 2]."""
-    index = np.clip(where.astype(np.int64), 0, len(image) - 1)
-    return image[index[:, 1], index[:, 0]]
+    on_photo = (grid.shares[..., None] * points[grid.corners, :2]).sum(1)
+    where = np.clip(to_crop(on_photo, square, side).astype(np.int64), 0, side - 1)
+    index = where[:, 1] * side + where[:, 0]
+    return Texture(crop, index, on_photo, crop.reshape(-1, 3)[index].astype(np.float32))
 
 
 @cache

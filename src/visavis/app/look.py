@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from visavis.app.vectors import Vectors
 from visavis.core import weights
 from visavis.core.errors import InputError
 from visavis.core.progress import track
-from visavis.core.tasks import Look
+from visavis.core.settings import settings
+from visavis.core.tasks import Detector, Look
 from visavis.core.types import Face, Photo
 from visavis.faces.analyse import find_faces, needs
 from visavis.media.folder import walk
@@ -32,15 +35,14 @@ def use(inputs: Look, quiet: bool) -> Outcome:
     weights.fetch(used)
     rows: list[dict[str, Any]] = []
     try:
-        for number, (path, problem) in enumerate(track(sources, "looking")):
-            try:
-                photo = _open(path, problem)
-                faces = find_faces(photo, detector=inputs.detector)
-            except InputError as error:
-                rows.append(document.failed_row(str(path), str(error)))
+        looked = _look_together(sources, inputs.detector)
+        for number, (path, found) in enumerate(track(looked, "looking", len(sources))):
+            if isinstance(found, InputError):
+                rows.append(document.failed_row(str(path), str(found)))
                 if not quiet:
-                    say(f"{path}  not read: {error}")
+                    say(f"{path}  not read: {found}")
                 continue
+            photo, faces = found
             if vectors:
                 vectors.add(str(path), faces)
             if inputs.draw:
@@ -59,10 +61,28 @@ def use(inputs: Look, quiet: bool) -> Outcome:
     return Outcome(result, _failure(rows, {str(photo) for photo in inputs.photos}, inputs.strict))
 
 
-def _open(path: Path, problem: str | None) -> Photo:
+Found = tuple[Photo, list[Face]] | InputError
+
+
+def _look_together(sources: list[tuple[Path, str | None]], detector: Detector) -> Iterator[tuple[Path, Found]]:
+    """Each source in order, as many at a time as there are threads; few lie waiting, whatever the folder's size."""
+    workers = settings().threads
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(sources), 2 * workers):
+            part = sources[start : start + 2 * workers]
+            yield from zip(
+                (path for path, _ in part), pool.map(lambda s: _look(s[0], s[1], detector), part), strict=True
+            )
+
+
+def _look(path: Path, problem: str | None, detector: Detector) -> Found:
     if problem:
-        raise InputError(f"{path.name} is {problem}.")
-    return open_photo(path)
+        return InputError(f"{path.name} is {problem}.")
+    try:
+        photo = open_photo(path)
+        return photo, find_faces(photo, detector=detector)
+    except InputError as error:
+        return error
 
 
 def _failure(rows: list[dict[str, Any]], named: set[str], strict: bool) -> str | None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from visavis.bench.recognise import Lfw, best_threshold, correct_by_folds, distance, limits, measures, stranger_scores
+from visavis.bench.recognise import Lfw, correct_by_folds, distance, limits, measures, stranger_scores
+from visavis.bench.verify import best_threshold
 from visavis.bench.wild import Shot, rank1
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +26,13 @@ from visavis.faces.mesh import fit_mesh, five_points
 from visavis.faces.texture import texture
 
 COMMAND = "visavis calibrate-cover"
-FILES, OTHERS = ("fairface_train_00.parquet", "fairface_train_01.parquet"), "fairface_train_02.parquet"
+FILES = ("fairface_train_00.parquet", "fairface_train_01.parquet")
 PRESENCE = 0.9
 COVERS = 2
 HIDDEN, EPOCHS, BATCH, RATE, DECAY = 48, 30, 64, 2e-3, 3e-2
 # A part counts as free up to the first share hidden and as covered from the second on.
 FREE, HIDDEN_FROM = 0.15, 0.55
 DOUBTFUL = 0.5
-# Share of photos as they are whose lower half, or whose eyes, may be called covered (some are).
-SAID = 0.025
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +47,7 @@ class Lesson:
 def run(count: int = 3000, seed: int = 0, folder: Path | None = None) -> Path:
     """Writes face_cover.safetensors (into the package's folder unless another is named) from `count` faces."""
     lesson = _lesson(count, seed)
-    net = _calibrated(train(_without_doubtful(lesson, seed), seed), count)
+    net = train(_without_doubtful(lesson, seed), seed)
     arrays = {
         name: np.asarray(getattr(net, name), np.float16 if name == "first" else np.float32)
         for name in ("mean", "scale", "first", "first_bias", "second", "second_bias")
@@ -118,24 +115,6 @@ def _without_doubtful(lesson: Lesson, seed: int) -> Lesson:
         doubt[rows] = train(part, seed)(lesson.features[rows]).max(1)
     sure = lesson.painted | (doubt < DOUBTFUL)
     return Lesson(lesson.features[sure], lesson.hidden[sure], lesson.painted[sure])
-
-
-def _calibrated(net: CoverNet, count: int) -> CoverNet:
-    """Moves 0.5 to where SAID of other faces lie above it."""
-
-    def plain(image: bytes) -> list[Points]:
-        pixels = decode(image)
-        mesh = fit_mesh(pixels, FAIRFACE, passes=3)
-        return [look(pixels, mesh.points)] if mesh.presence >= PRESENCE else []
-
-    rows = islice(parquet_rows([data_folder("fairface") / OTHERS], ["image"]), count)
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        found = [
-            f for faces in pool.map(plain, track((row["image"] for row in rows), "calibrating", count)) for f in faces
-        ]
-    shares = net(np.array(found))
-    limit = np.quantile(np.log(shares / (1 - shares)), 1 - SAID, axis=0)
-    return replace(net, second_bias=net.second_bias - limit)
 
 
 def _lesson(count: int, seed: int) -> Lesson:

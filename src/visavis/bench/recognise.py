@@ -16,6 +16,7 @@ from visavis.bench import wild
 from visavis.bench.figures import Figure, bootstrap, write
 from visavis.bench.peer import Peer
 from visavis.bench.vectors import central, data_folder, decode, parquet_rows, vector_set
+from visavis.bench.verify import best_threshold
 from visavis.core.settings import private_folder, settings
 from visavis.core.types import Floats
 from visavis.faces import align
@@ -106,16 +107,6 @@ def correct_by_folds(scores: Floats, same: NDArray[np.bool_], fold: NDArray[np.i
         rest = fold != held
         right[~rest] = (scores[~rest] > best_threshold(scores[rest], same[rest])) == same[~rest]
     return right
-
-
-def best_threshold(scores: Floats, same: NDArray[np.bool_]) -> float:
-    """The threshold with the most pairs right: the middle between two neighbouring scores."""
-    order = np.argsort(scores, kind="stable")
-    ranked, is_same = scores[order].astype(np.float64), same[order]
-    # right[i]: pairs told right when the first i are called different
-    right = np.concatenate([[0], np.cumsum(~is_same)]) + np.concatenate([np.cumsum(is_same[::-1])[::-1], [0]])
-    edges = np.concatenate([[ranked[0] - 1], (ranked[1:] + ranked[:-1]) / 2, [ranked[-1] + 1]])
-    return float(edges[int(np.argmax(right))])
 
 
 def stranger_scores(names: NDArray[Any], score: Score, found: NDArray[np.bool_]) -> Floats:

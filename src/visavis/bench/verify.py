@@ -130,17 +130,18 @@ def ten_folds(score: NDArray[np.float64], same: NDArray[np.bool_]) -> NDArray[np
     right = np.zeros(len(score), bool)
     for k in np.unique(fold):
         test = fold == k
-        right[test] = (score[test] >= best_threshold(score[~test], same[~test])) == same[test]
+        right[test] = (score[test] > best_threshold(score[~test], same[~test])) == same[test]
     return right
 
 
-def best_threshold(score: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
-    """The score from which on "the same person" is right most often."""
-    order = np.argsort(-score, kind="stable")
-    gained = np.cumsum(np.where(same[order], 1, -1))
-    best = int(np.argmax(gained))
-    following = score[order[best + 1]] if best + 1 < len(order) else score[order[best]]
-    return float((score[order[best]] + following) / 2) if np.isfinite(following) else float(score[order[best]])
+def best_threshold(scores: NDArray[Any], same: NDArray[np.bool_]) -> float:
+    """The threshold with the most pairs right: the middle between two neighbouring scores."""
+    order = np.argsort(scores, kind="stable")
+    ranked, is_same = scores[order].astype(np.float64), same[order]
+    # right[i]: pairs told right when the first i are called different
+    right = np.concatenate([[0], np.cumsum(~is_same)]) + np.concatenate([np.cumsum(is_same[::-1])[::-1], [0]])
+    edges = np.concatenate([[ranked[0] - 1], (ranked[1:] + ranked[:-1]) / 2, [ranked[-1] + 1]])
+    return float(edges[int(np.argmax(right))])
 
 
 def det(score: NDArray[np.float64], same: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -36,7 +36,17 @@ def run(name: str) -> None:
 
 
 for _name, _help in BENCHES.items():
-    _add(_name, _help)
+    if _name != "install":
+        _add(_name, _help)
+
+
+@app.command()
+def install(
+    tests: Annotated[bool, typer.Option(help="time `make test` too")] = True,
+) -> None:
+    """Size and time of a fresh installation (run in a checkout)."""
+    importlib.import_module("visavis.bench.install").run(tests)
+    say("written: results/install.json (visavis results install prints it)")
 
 
 @app.command("all")

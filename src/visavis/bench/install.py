@@ -16,7 +16,7 @@ MB = 2**20
 
 
 def run(tests: bool = True) -> None:
-    """Writes results/install.json; needs git, make and a connection to the package index. tests: time `make test` too."""
+    """Writes results/install.json; needs git, make and the package index. tests: time `make test` too."""
     started = time.time()
     if not (Path("pyproject.toml").exists() and Path(".git").exists()):
         raise InputError("bench install clones the checkout that it runs in: change into it.")

@@ -37,8 +37,7 @@ PORTRAITS = "portrait_"
 
 @dataclass(frozen=True)
 class Findings:
-    """photos: each opened photo with its faces; failed: (name, reason); groups: faces of one person, largest first;
-    matches: every pair of faces by its two positions in `faces`."""
+    """photos: each opened photo with its faces; failed: (name, reason) of what could not be read."""
 
     photos: list[tuple[Photo, list[Face]]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)

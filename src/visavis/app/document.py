@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
-from visavis.app import words
 from visavis.core import weights
 from visavis.core.settings import settings
 from visavis.core.types import Face, Measure, Photo
@@ -51,11 +50,6 @@ def origin(names: Iterable[str], seconds: float) -> dict[str, Any]:
     """What made the answer: device, weights by sha256, seconds."""
     used = {entry.name: entry.sha256 for entry in weights.entries() if entry.name in set(names)}
     return {"device": f"{settings().device} ({platform.machine()})", "weights": used, "seconds": round(seconds, 3)}
-
-
-def card(face: Face) -> str:
-    """One line for people."""
-    return f"{words.gaze(face)}; {words.expression(face)}; {words.condition(face)}"
 
 
 def _measure(measure: Measure) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import math
 
 from visavis.core.types import Face, Match
 
-MANY = ("no face", "1 face")
-
 
 def one_in(rate: float) -> str:
     """A rate as "1 in N"; N is rounded down to two digits, so that the rate said is never lower than measured."""
@@ -24,7 +22,7 @@ def strangers(match: Match) -> str:
 
 
 def counted(n: int) -> str:
-    return MANY[n] if n < 2 else f"{n} faces"
+    return ("no face", "1 face")[n] if n < 2 else f"{n} faces"
 
 
 def box(face: Face) -> str:

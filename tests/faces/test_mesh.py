@@ -113,6 +113,18 @@ def test_a_turned_photo_gives_the_turned_mesh(turn, photos, faces):
     assert off(fit_mesh(turned, swapped).points, other.points) < 0.02
 
 
+def test_a_face_that_the_detector_took_upside_down_is_tried_in_other_turns(portraits):
+    image = Image.open(portraits["biden"]).convert("RGB")
+    image.thumbnail((300, 300))
+    pixels = np.asarray(image)
+    end = np.array([pixels.shape[1], pixels.shape[0]])
+    (face,) = detect(pixels)
+    x1, y1, x2, y2 = np.tile(end, 2) - face.box
+    unnoticed = Framed(np.array([x2, y2, x1, y1]), (end - face.points5).astype(np.float32))
+    found = fit_mesh(np.ascontiguousarray(pixels[::-1, ::-1]), unnoticed)
+    assert off(end - found.points[:, :2], fit_mesh(pixels, face).points) < 0.04
+
+
 @pytest.mark.parametrize("angle", [-40, 25, 60])
 def test_the_second_pass_stands_a_leaning_head_upright(angle, photos, faces):
     face, room = faces["biden"], 400

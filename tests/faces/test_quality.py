@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+import visavis
 from visavis.core.types import Pose, Quality
 from visavis.faces.detect import detect
 from visavis.faces.geometry import geometry, pose
@@ -175,6 +176,13 @@ def test_a_face_cut_by_the_border_is_named(share, faces):
     rest = quality(np.ascontiguousarray(pixels[:, gone:]), points - np.float32([gone, 0, 0]), FRONTAL, 1.0)
     assert rest.covered.word == "cut off by the border"
     assert not rest.covered.good
+
+
+@pytest.mark.parametrize("name", ["obama_partial", "obama_partial2"])
+def test_a_face_half_outside_its_photo_is_named(name, portraits):
+    (face,) = visavis.look(portraits[name])
+    assert face.quality.covered.word == "cut off by the border"
+    assert not face.quality.covered.good
 
 
 def test_a_mesh_that_the_network_doubts_is_named(faces):

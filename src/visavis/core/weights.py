@@ -141,8 +141,10 @@ def register(archive: Archive) -> None:
     if taken:
         raise ValueError(f"weights of these names exist: {sorted(taken)}")
     _registered.append(archive)
+    _catalogue.cache_clear()
 
 
+@cache
 def shipped_folder() -> Path:
     """The folder of the distribution visavis-weights."""
     try:
@@ -172,6 +174,7 @@ def _shipped() -> tuple[Entry, ...]:
     )
 
 
+@cache
 def _catalogue() -> dict[str, Entry]:
     known = {e.name: e for e in _shipped()}
     for archive in _registered:

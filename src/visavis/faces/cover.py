@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,8 @@ class CoverNet:
 
     def __call__(self, features: Points) -> Points:
         """float64 [..., F] -> [..., 2] probabilities that the lower half and the eyes are covered."""
-        hidden = np.maximum(((features - self.mean) * self.scale) @ self.first + self.first_bias, 0)
-        shares: Points = 1 / (1 + np.exp(-(hidden @ self.second + self.second_bias)))
+        hidden = np.maximum(_product((features - self.mean) * self.scale, self.first) + self.first_bias, 0)
+        shares: Points = 1 / (1 + np.exp(-(_product(hidden, self.second) + self.second_bias)))
         return shares
 
 
@@ -55,8 +56,10 @@ class Bands:
 
 
 def bands(face: Texture) -> Bands:
-    gray = face.crop.astype(np.float32) @ LUMA
-    levels = [gray, *(blur @ gray @ blur.T for blur in (_blur(len(gray), times) for times in (1, 3, 7)))]
+    gray = _product(face.crop.astype(np.float32), LUMA[:, None])[..., 0]
+    levels = [gray]
+    for times in (1, 2, 4):
+        levels.append(_blurred(levels[-1], times))
     none, once, thrice, seven = (level.ravel()[face.index] for level in levels)
     return Bands(none, none - once, once - thrice, thrice - seven)
 
@@ -68,7 +71,7 @@ def features(face: Texture, bands: Bands) -> Points:
     columns = np.stack([light, 8 * face.colours[:, 0] / total, 8 * face.colours[:, 2] / total], 1)
     contrast = float(bands.gray.std()) + 4
     columns = np.column_stack([columns - np.median(columns, 0), np.abs(bands.middle) / contrast]).astype(np.float64)
-    return np.concatenate([(_pooling() @ columns).ravel(), [light.std(), np.log(contrast)]])
+    return np.concatenate([_pooled(columns).ravel(), [light.std(), np.log(contrast)]])
 
 
 @cache
@@ -79,21 +82,32 @@ def network() -> CoverNet:
     return CoverNet(**{name: array.astype(np.float64) for name, array in found.items()})
 
 
+def _product(values: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
+    """values @ matrix on this thread alone: BLAS starts threads of its own for it, and photos looked at side by side
+    then wait for one another longer than the product takes."""
+    return np.asarray(np.einsum("...i,ij->...j", values, matrix))
+
+
+def _pooled(columns: Points) -> Points:
+    """float64 [T, C] -> [cells, C]: means of POOL x POOL texels."""
+    index, size = _cells()
+    sums = np.stack([np.bincount(index, column) for column in columns.T], 1)
+    return np.asarray((sums / size[:, None])[size >= 3])
+
+
 @cache
-def _pooling() -> Points:
-    """float64 [cells, T]: means of POOL x POOL texels."""
+def _cells() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(each texel's POOL x POOL cell, texels of each cell)"""
     cell = layout().cell
     coarse = cell // COLUMNS // POOL * -(-COLUMNS // POOL) + cell % COLUMNS // POOL
-    kept, index, size = np.unique(coarse, return_inverse=True, return_counts=True)
-    matrix = np.zeros((len(kept), len(cell)))
-    matrix[index, np.arange(len(cell))] = 1 / size[index]
-    return np.asarray(matrix[size >= 3], np.float64)
+    _, index, size = np.unique(coarse, return_inverse=True, return_counts=True)
+    return index, size
 
 
-@cache
-def _blur(side: int, times: int) -> NDArray[np.float32]:
-    """float32 [side, side]: the binomial mean of three neighbours, borders replicated, as a matrix; `times` over."""
-    once = np.zeros((side, side))
-    for shift, share in ((-1, 0.25), (0, 0.5), (1, 0.25)):
-        np.add.at(once, (np.arange(side), np.clip(np.arange(side) + shift, 0, side - 1)), share)
-    return np.linalg.matrix_power(once, times).astype(np.float32)
+def _blurred(values: NDArray[np.float32], times: int) -> NDArray[np.float32]:
+    """The binomial mean of three neighbours along both axes, `times` over; borders are replicated."""
+    for _ in range(times):
+        for _ in range(2):
+            wide = np.concatenate([values[:1], values, values[-1:]])
+            values = (0.25 * (wide[:-2] + wide[2:]) + 0.5 * values).T
+    return values

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -21,6 +21,7 @@ from visavis.core.types import Floats, Pixels
 Network = Callable[[NDArray[Any]], list[NDArray[Any]]]
 SIDE = 192
 MARGIN = 1.45
+UNSURE = 0.5  # presence under which a face is tried in other turns
 # The mesh's square in sides of a detector's box (longer side; down along the face): alike for both detectors.
 BOX_TO_SQUARE, BOX_TO_MIDDLE = 1.28, 0.05
 # Outer eye corners, left in the picture first: they define upright and the eye distance.
@@ -83,9 +84,20 @@ class Square:
 
 
 def fit_mesh(pixels: Pixels, detection: Found, *, passes: int = 2) -> Mesh:
-    """The mesh of a detected face; the first pass is framed by the detection, each later one by the mesh before."""
+    """The mesh of a detected face; the first pass is framed by the detection, each later one by the mesh before.
+
+    Where that shows hardly a face, the detector may have taken it upside down: it is tried in all four turns.
+    """
     network = litert(weights.path("face_mesh"))
     square = first_square(detection)
+    mesh = _fit(network, pixels, square, passes)
+    if mesh.presence >= UNSURE:
+        return mesh
+    turned = (replace(square, angle=_wrap(square.angle + turn * math.pi / 2)) for turn in (1, 2, 3))
+    return max([mesh, *(_fit(network, pixels, each, passes) for each in turned)], key=lambda found: found.presence)
+
+
+def _fit(network: Network, pixels: Pixels, square: Square, passes: int) -> Mesh:
     mesh = _run(network, pixels, square)
     for _ in range(passes - 1):
         mesh = _run(network, pixels, mesh_square(mesh.points, square.angle))

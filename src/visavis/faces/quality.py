@@ -25,7 +25,7 @@ FLATTEST, RICHEST = 0.010, 0.085
 BLURRED, SOFT = 0.33, 0.55
 # Brightness range (0..255) of a face that is just too dark, share of texels burnt out, stops between the halves.
 DIM, BURNT, LOPSIDED = 40.0, 0.3, 2.2
-CUT = 0.2
+CUT = 0.1  # share of the face outside the photo
 LIMIT = 0.5
 
 

@@ -10,14 +10,19 @@ Every verb takes a path, a uint8 RGB array [H, W, 3] or a Photo, and raises Inpu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from visavis.core.errors import InputError, RefusedError, VisavisError
 from visavis.core.task import PhotoLike
 from visavis.core.tasks import Detector
 from visavis.core.types import Crop, Face, Match, Photo, Pose, Quality
 
+if TYPE_CHECKING:
+    from visavis.app.library import Album
+
 __version__ = "0.1.0"
 __all__ = [
+    "Album",
     "Crop",
     "Face",
     "InputError",
@@ -31,6 +36,15 @@ __all__ = [
     "look",
     "open_photo",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The album's database library loads only for those who use it.
+    if name == "Album":
+        from visavis.app.library import Album
+
+        return Album
+    raise AttributeError(f"module 'visavis' has no attribute {name!r}")
 
 
 def open_photo(source: PhotoLike) -> Photo:

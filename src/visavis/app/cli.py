@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from visavis.app import bench, forms, weights
+from visavis.app import album, bench, forms, weights
 from visavis.app.say import ReaderGone, say
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.task import Task
@@ -137,6 +137,9 @@ def info(as_json: forms.Json = False) -> None:
     show(as_json)
 
 
+app.command()(album.forget)
+app.add_typer(album.app, name="album")
+app.add_typer(album.person_app, name="person")
 app.add_typer(weights.app, name="weights")
 app.add_typer(bench.app, name="bench")
 

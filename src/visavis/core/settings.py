@@ -38,6 +38,7 @@ class Settings:
     data_sets: Path | None
     max_pixels: int
     commercial: bool
+    album: str
 
 
 def settings() -> Settings:
@@ -68,6 +69,7 @@ def settings() -> Settings:
         data_sets=_folder("VISAVIS_DATA", data_sets) if data_sets else None,
         max_pixels=_positive("VISAVIS_MAX_PIXELS", MAX_PIXELS),
         commercial=licence == "commercial",
+        album=env("VISAVIS_ALBUM") or str(data / "album.db"),
     )
 
 

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 BLOCK = 512  # a block of each stage fits the cache
 ORIENTATION = 274
+_EXIF, _TAKEN, _CHANGED = 0x8769, 36867, 306
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 _IDENTICAL = 2
@@ -74,6 +76,15 @@ def orientation(image: Image.Image) -> int:
     except Exception:  # damaged EXIF: Pillow raises struct.error, SyntaxError, KeyError, ...
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def taken(image: Image.Image) -> datetime | None:
+    """When the camera took it, in the camera's own time; None where the EXIF does not say."""
+    try:
+        exif = image.getexif()
+        return datetime.strptime(str(exif.get_ifd(_EXIF).get(_TAKEN) or exif.get(_CHANGED))[:19], "%Y:%m:%d %H:%M:%S")
+    except Exception:  # damaged or no date: as above
+        return None
 
 
 def pixels_of(image: Image.Image, turn: int, name: str) -> tuple[Pixels, dict[str, Any]]:

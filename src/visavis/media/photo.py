@@ -40,7 +40,7 @@ def open_photo(source: PhotoLike | Image.Image) -> Photo:
         open_photo(cv2.imread("a.jpg")[:, :, ::-1])
 
     meta: path, sha256 (of the file), format, frames, orientation (the EXIF value that was applied), and where they
-    apply profile (its name, or "broken": ignored), note, stretched.
+    apply taken (datetime, the camera's), profile (its name, or "broken": ignored), note, stretched.
 
     Raises InputError in one sentence that names the file, or an array's shape and dtype; larger photos than
     VISAVIS_MAX_PIXELS are refused before they are decoded.
@@ -107,6 +107,9 @@ def _decode(data: bytes, called: str, name: str, most: int, facts: dict[str, Any
         except Exception as error:  # on damaged files the readers raise nearly anything
             raise InputError(_why(called, data, format, error)) from error
     meta = facts | {"format": image.format or format, "frames": frames, "orientation": told or left} | more
+    taken = decode.taken(image)
+    if taken is not None:
+        meta["taken"] = taken
     if frames > 1:
         meta["note"] = f"first of {frames} frames"
     return Photo(_freeze(pixels), name, meta)

@@ -89,7 +89,7 @@ def unique_names(
         taken = {_key(source.stem) for source in beside if os.path.realpath(source.parent) == folder}
     names = []
     for source in origins:
-        stem = _portable(source.stem)
+        stem = portable_name(source.stem)
         name, number = stem, 1
         while _key(name) in taken:
             number += 1
@@ -104,7 +104,8 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _portable(stem: str) -> str:
+def portable_name(stem: str) -> str:
+    """A name for a file or folder that every system takes."""
     text = "".join("_" if c in _FORBIDDEN or unicodedata.category(c) in ("Cc", "Cs") else c for c in stem)
     text = text.encode()[:_LONGEST].decode(errors="ignore").rstrip(" .")
     if not text or text.split(".")[0].lower() in _DEVICES:

@@ -1,0 +1,1 @@
+"""Schema versions, applied by alembic; a new one is a new file in versions/ and schema.VERSION."""

@@ -1,0 +1,185 @@
+"""Opening an album: one SQLite file, or a PostgreSQL database with pgvector by its URL."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from visavis.core.errors import InputError, missing_extra
+from visavis.core.settings import private_folder
+from visavis.media.paths import shown
+from visavis.people import schema
+
+VERSION = version("visavis")
+WAIT_SECONDS = 10  # for another writer
+COPY = ".before-leaving-"  # beside the album, then the version that it had
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Store:
+    """An open album. `read` and `write` give a connection; write is one transaction, all or nothing."""
+
+    def __init__(self, where: str | os.PathLike[str]) -> None:
+        """where: path of a SQLite file (made where it is absent), or postgresql://... Raises InputError."""
+        text = os.fspath(where)
+        self.path = None if "://" in text else Path(text).expanduser().absolute()
+        self.engine = _engine(_url(text) if self.path is None else _file_url(self.path))
+        # A password in the URL may not reach a message.
+        self.name = self.engine.url.render_as_string(hide_password=True) if self.path is None else shown(self.path)
+        with self._told():
+            _migrate(self)
+        if self.path is not None:
+            self.path.chmod(0o600)
+
+    @property
+    def postgres(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        with self._told(), self.engine.connect() as connection:
+            yield connection.execution_options(reads=True)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        with self._told(), self.engine.begin() as connection:
+            if self.postgres:  # one writer at a time, as in SQLite; released with the transaction
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('visavis.album'))"))
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.DBAPIError as error:
+            raise InputError(_why(self.name, error)) from None
+        except exc.SQLAlchemyError as error:
+            raise InputError(f"The album {self.name} cannot be used ({type(error).__name__}).") from None
+
+
+def _url(text: str) -> sa.URL:
+    try:
+        url = sa.make_url(text)
+    except (exc.ArgumentError, ValueError):
+        raise InputError("The album's URL is none: postgresql://USER:PASSWORD@HOST:PORT/DATABASE.") from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise InputError(f"An album is a file or a postgresql:// URL, not {url.get_backend_name()}://.")
+    try:
+        import pgvector  # noqa: F401
+        import psycopg  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise missing_extra("postgres", "An album in PostgreSQL") from error
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _file_url(path: Path) -> sa.URL:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        private_folder(path.parent)
+    except OSError as error:
+        raise InputError(f"The album {shown(path)} cannot be opened ({error.strerror}).") from error
+    else:
+        if not stat.S_ISREG(mode):
+            raise InputError(f"The album {shown(path)} is no file.")
+        if not os.access(path, os.W_OK):
+            raise InputError(f"The album {shown(path)} is read-only; an album must be writable.")
+    return sa.URL.create("sqlite", database=str(path))
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() == "postgresql":
+        return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": WAIT_SECONDS})
+    engine = sa.create_engine(url, connect_args={"timeout": WAIT_SECONDS})
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # visavis begins its transactions itself, see below
+        # A hostile file may carry a schema that runs functions when it is read.
+        for pragma in (
+            "trusted_schema=OFF",
+            "cell_size_check=ON",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # The lock is taken at the start: a second writer waits instead of failing in the middle.
+        mode = "" if connection.get_execution_options().get("reads") else " IMMEDIATE"
+        connection.exec_driver_sql(f"BEGIN{mode}")
+
+    return engine
+
+
+def _migrate(store: Store) -> None:
+    """To the newest schema; before an older file is changed, a copy is kept beside it."""
+    with store.engine.connect().execution_options(reads=True) as connection:
+        tables = set(sa.inspect(connection).get_table_names())
+        at = None
+        if "alembic_version" in tables:
+            at = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        if at == schema.NEWEST:
+            return
+        others = tables & set(schema.METADATA.tables) if store.postgres else tables
+        if at is None and others:
+            raise InputError(f"{store.name} is a database of something else; name another one for the album.")
+        known = {found.name.split("_")[0] for found in (MIGRATIONS / "versions").glob("[0-9]*.py")}
+        if at is not None and at not in known:
+            wrote = connection.scalar(sa.select(schema.about.c.value).where(schema.about.c.key == "visavis"))
+            raise InputError(
+                f"The album {store.name} was written by visavis {wrote}, which is newer than this one ({VERSION}); "
+                "install that version or a later one."
+            )
+    if at is not None and store.path is not None:
+        copy = store.path.with_name(f"{store.path.name}{COPY}{at}")
+        with contextlib.closing(sqlite3.connect(store.path)) as old, contextlib.closing(sqlite3.connect(copy)) as new:
+            copy.chmod(0o600)
+            old.backup(new)
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.execute(sa.delete(schema.about).where(schema.about.c.key == "visavis"))
+        connection.execute(sa.insert(schema.about).values(key="visavis", value=VERSION))
+
+
+def _why(name: str, error: exc.DBAPIError) -> str:
+    text = str(error.orig).lower()
+    if "locked" in text:
+        return f"The album {name} is in use by another program; try again when that is done."
+    if "not a database" in text or "malformed" in text or "corrupt" in text:
+        return f"The album {name} is damaged or no album; restore it from a backup, or name another file."
+    if "disk is full" in text or "no space" in text:
+        return f"The disk of the album {name} is full; what was added before is kept."
+    if "readonly" in text or "read-only" in text:
+        return f"The album {name} cannot be written; an album must be writable."
+    if "password" in text or "authentication" in text or "role" in text:
+        return f"The server of {name} refuses this user or password."
+    if "does not exist" in text and "database" in text:
+        return f"The server of {name} has no such database."
+    if "vector" in text and "extension" in text:
+        return f"The server of {name} lacks the extension pgvector, or this user may not create it."
+    if error.connection_invalidated or isinstance(error, exc.OperationalError):
+        return f"The album {name} cannot be reached; what was added before is kept."
+    return f"The album {name} cannot be used ({type(error.orig).__name__})."

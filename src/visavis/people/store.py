@@ -152,14 +152,15 @@ def _migrate(store: Store) -> None:
         with contextlib.closing(sqlite3.connect(store.path)) as old, contextlib.closing(sqlite3.connect(copy)) as new:
             copy.chmod(0o600)
             old.backup(new)
-    from alembic import command
     from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    scripts = ScriptDirectory(str(MIGRATIONS))
     with store.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        with EnvironmentContext(Config(), scripts, fn=lambda now, _: scripts._upgrade_revs("head", now)) as environment:
+            environment.configure(connection=connection)
+            environment.run_migrations()
         connection.execute(sa.delete(schema.about).where(schema.about.c.key == "visavis"))
         connection.execute(sa.insert(schema.about).values(key="visavis", value=VERSION))
 

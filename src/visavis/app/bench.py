@@ -19,6 +19,10 @@ BENCHES = {
     "quality": "How often each word of a face's quality is said, rightly and wrongly, by group.",
     "recognise": "LFW and whole photos: accuracy, true matches at set false-match rates, beside face_recognition.",
     "speed": "The whole path and its parts against face_recognition and dlib, and memory.",
+    "cluster": "People found in photos of 100 people and in whole photos, beside plain methods.",
+    "album": "Search in albums of up to a million faces, SQLite and PostgreSQL; whether `find` is honest.",
+    "crash": "`album add` killed at random moments: photos lost and doubled.",
+    "forget": "Traces of a forgotten person in every byte of both databases.",
     "install": "Size and time of a fresh installation (run in a checkout).",
 }
 

@@ -21,11 +21,11 @@ from visavis.people import persons
 from visavis.people.forget import Receipt, forget
 from visavis.people.grouping import Question, group_people, is_grouped, open_questions
 from visavis.people.journal import undo
-from visavis.people.loaded import Loaded, load, state
+from visavis.people.loaded import Loaded, load
 from visavis.people.persons import Person
 from visavis.people.photos import face_on
 from visavis.people.search import Found, Query, find
-from visavis.people.store import Store
+from visavis.people.store import Store, changes
 
 
 class Album:
@@ -37,7 +37,7 @@ class Album:
 
     def __init__(self, where: str | os.PathLike[str] | None = None) -> None:
         self.store = Store(settings().album if where is None else where)
-        self._loaded: tuple[object, Loaded] | None = None
+        self._loaded: tuple[int, Loaded] | None = None
 
     def __enter__(self) -> Album:
         return self
@@ -105,7 +105,7 @@ class Album:
         with self.store.read() as connection:
             if self.store.postgres:
                 return find(connection, query)
-            now = state(connection)
+            now = changes(connection)
             if self._loaded is None or self._loaded[0] != now:
                 self._loaded = (now, load(connection))
             return find(connection, query, self._loaded[1])
@@ -122,14 +122,14 @@ class Album:
 
         consent: what they agreed to; until: the last day of that (YYYY-MM-DD).
         """
-        last = _day(until)
+        last, name = _day(until), persons.clean_name(name)
         chosen = [pick(find_faces(Path(path)), 0, os.fspath(path)).id for path in photos]
         if photos:
             self.add(*photos)
         with self.store.write() as connection:
             faces = [face_on(connection, path, number) for path, number in zip(photos, chosen, strict=True)]
             persons.add_person(connection, name, faces, consent, last)
-            return persons.find_person(connection, persons.clean_name(name))
+            return persons.find_person(connection, name)
 
     def name(self, called: str, new: str) -> str:
         """Names a person (an older name, or #ID); says what changed."""

@@ -66,7 +66,8 @@ def _run(command: list[str], folder: Path, at: dict[str, str]) -> None:
     clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS")}
     done = subprocess.run(command, cwd=folder, env={**clean, **at}, capture_output=True, text=True)
     if done.returncode:
-        raise InputError(f"{' '.join(command[:3])} failed: {(done.stderr or done.stdout).strip()[-300:]}")
+        # pip's warnings fill stderr; what failed in a test stands in stdout.
+        raise InputError(f"{' '.join(command[:2])} failed: {done.stdout.strip()[-500:]} {done.stderr.strip()[-200:]}")
 
 
 def _size(folder: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import sqlalchemy as sa
@@ -33,20 +34,10 @@ class Loaded:
     def __len__(self) -> int:
         return len(self.id)
 
-
-def state(connection: sa.Connection) -> object:
-    """Changes whenever faces, or whose they are, change: what was loaded before is then out of date."""
-    where = schema.face.c
-    row = connection.execute(
-        sa.select(
-            sa.func.count(),
-            sa.func.max(where.id),
-            sa.func.sum(where.person_id),
-            sa.func.sum(where.person_id * (where.id % 9973)),
-            sa.func.count(sa.case((where.rejected, 1))),
-        )
-    ).one()
-    return tuple(row)
+    @cached_property
+    def searched(self) -> int:
+        """People and single faces."""
+        return len(np.unique(self.person[self.person >= 0])) + int((self.person < 0).sum())
 
 
 def load(connection: sa.Connection) -> Loaded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import sqlalchemy as sa
@@ -15,7 +15,8 @@ from visavis.faces.score import FLOOR_COVERED, Calibration, calibration, scores
 from visavis.people import schema
 from visavis.people.loaded import Loaded
 
-NEAREST = 500  # faces that are looked at closely
+NEAREST = 100  # faces that are looked at closely
+NEAREST_PLAIN = 500  # the same where the database ranks by plain distance
 FOUND = 0.05  # expected strangers from which nobody is called found
 SHOWN = 10
 
@@ -68,8 +69,11 @@ def nearest(faces: Loaded, query: Floats, statistics: Floats, count: int = NEARE
     return np.asarray(best[np.argsort(-alike[best], kind="stable")])
 
 
-def find(connection: sa.Connection, query: Query, faces: Loaded | None = None) -> Found:
-    """faces: the whole album in memory; without it the database itself names the nearest (pgvector)."""
+def find(connection: sa.Connection, query: Query, faces: Loaded | None = None, limit: float | None = 1.0) -> Found:
+    """faces: the whole album in memory; without it the database itself names the nearest (pgvector).
+
+    limit: expected strangers from which a hit is left out, None for the best ones whatever they score.
+    """
     ready = calibration()
     statistics = ready.cohort.statistics(query.vector[None])
     if faces is None:
@@ -79,18 +83,25 @@ def find(connection: sa.Connection, query: Query, faces: Loaded | None = None) -
         near = list(zip(faces.id[rows].tolist(), faces.person[rows].tolist(), strict=True))
     people = list(dict.fromkeys(person for _, person in near if person >= 0))
     single = [face for face, person in near if person < 0]
-    searched = _searched(connection)
+    searched = _searched(connection) if faces is None else faces.searched
+    faces_of = _candidates(connection, people, single)
+    if not faces_of:
+        return Found((), searched)
+    ids, owners, vectors, theirs = faces_of
+    alike = scores(query.vector[None], vectors, statistics, theirs)[0]
+    groups = np.unique(np.where(owners < 0, -ids, owners), return_inverse=True)[1]
+    # The mean, not the best: strangers reach a high mean over several photos no more often than a high score on one,
+    # so the table of pairs stays an upper limit.
+    means = np.bincount(groups, alike) / np.bincount(groups)
     hits = []
-    for person, ids, vectors, theirs in _candidates(connection, people, single):
-        alike = scores(query.vector[None], vectors, statistics, theirs)[0]
-        # The mean, not the best: strangers reach a high mean over several photos no more often than a high score on
-        # one, so the table of pairs stays an upper limit.
-        score = float(alike.mean())
-        rate = _rate(ready, score, query, vectors)
-        best = ids[int(alike.argmax())]
-        hits.append(Hit(person, None, best, len(ids), score, rate, searched * rate))
-    hits = sorted(hits, key=lambda hit: (hit.expected, -hit.score))[:SHOWN]
-    return Found(tuple(_named(connection, [hit for hit in hits if hit.expected < 1])), searched)
+    for at in np.argsort(-means, kind="stable")[:SHOWN]:
+        rows = np.flatnonzero(groups == at)
+        rate = _rate(ready, float(means[at]), query, vectors[rows])
+        if limit is None or searched * rate < limit:
+            best = rows[alike[rows].argmax()]
+            person = None if owners[best] < 0 else int(owners[best])
+            hits.append(Hit(person, None, int(ids[best]), len(rows), float(means[at]), rate, searched * rate))
+    return Found(tuple(_named(connection, hits)), searched)
 
 
 def _rate(ready: Calibration, score: float, query: Query, vectors: Floats) -> float:
@@ -105,34 +116,27 @@ def _nearest_in_database(connection: sa.Connection, query: Floats) -> list[tuple
         sa.select(where.id, sa.func.coalesce(where.person_id, -1))
         .where(~where.rejected)
         .order_by(where.vector.op("<->")(query))
-        .limit(NEAREST)
+        .limit(NEAREST_PLAIN)
     )
     return [(row[0], row[1]) for row in rows]
 
 
-Candidate = tuple[int | None, list[int], Floats, Floats]
+Candidates = tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats]
 
 
-def _candidates(connection: sa.Connection, people: Sequence[int], single: Sequence[int]) -> list[Candidate]:
-    """(person, face ids, vectors, statistics) of people with all their faces, and of faces that are nobody's."""
+def _candidates(connection: sa.Connection, people: Sequence[int], single: Sequence[int]) -> Candidates | None:
+    """(face ids, persons or -1, vectors, statistics): all faces of these people, and faces that are nobody's."""
     where = schema.face.c
     rows = connection.execute(
-        sa.select(where.id, where.person_id, where.vector, where.mean, where.deviation)
+        sa.select(where.id, sa.func.coalesce(where.person_id, -1), where.vector, where.mean, where.deviation)
         .where(sa.or_(where.person_id.in_(people), where.id.in_(single)), ~where.rejected)
         .order_by(where.id)
     ).all()
-    grouped: dict[tuple[int | None, int], list[Any]] = {}
-    for row in rows:
-        grouped.setdefault((row[1], 0 if row[1] is not None else row[0]), []).append(row)
-    return [
-        (
-            person,
-            [row[0] for row in part],
-            np.stack([row[2] for row in part]),
-            np.array([[row[3], row[4]] for row in part], np.float32),
-        )
-        for (person, _), part in grouped.items()
-    ]
+    if not rows:
+        return None
+    ids, owners, vectors, means, deviations = zip(*rows, strict=True)
+    statistics = np.stack([np.array(means, np.float32), np.array(deviations, np.float32)], 1)
+    return np.array(ids), np.array(owners), np.stack(vectors), statistics
 
 
 def _searched(connection: sa.Connection) -> int:

@@ -23,6 +23,7 @@ from visavis.people import schema
 VERSION = version("visavis")
 WAIT_SECONDS = 10  # for another writer
 COPY = ".before-leaving-"  # beside the album, then the version that it had
+CHANGES = "changes"  # counts the transactions, so that what was read before can be told from what is there now
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -56,6 +57,8 @@ class Store:
             if self.postgres:  # one writer at a time, as in SQLite; released with the transaction
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('visavis.album'))"))
             yield connection
+            value = sa.cast(sa.cast(schema.about.c.value, sa.Integer) + 1, sa.String)
+            connection.execute(sa.update(schema.about).where(schema.about.c.key == CHANGES).values(value=value))
 
     def close(self) -> None:
         self.engine.dispose()
@@ -68,6 +71,11 @@ class Store:
             raise InputError(_why(self.name, error)) from None
         except exc.SQLAlchemyError as error:
             raise InputError(f"The album {self.name} cannot be used ({type(error).__name__}).") from None
+
+
+def changes(connection: sa.Connection) -> int:
+    """How many transactions the album has seen."""
+    return int(connection.scalar(sa.select(schema.about.c.value).where(schema.about.c.key == CHANGES)) or 0)
 
 
 def _url(text: str) -> sa.URL:
@@ -163,6 +171,8 @@ def _migrate(store: Store) -> None:
             environment.run_migrations()
         connection.execute(sa.delete(schema.about).where(schema.about.c.key == "visavis"))
         connection.execute(sa.insert(schema.about).values(key="visavis", value=VERSION))
+        if connection.scalar(sa.select(schema.about.c.value).where(schema.about.c.key == CHANGES)) is None:
+            connection.execute(sa.insert(schema.about).values(key=CHANGES, value="0"))
 
 
 def _why(name: str, error: exc.DBAPIError) -> str:

@@ -19,6 +19,7 @@ from PIL import Image
 from visavis.app import words
 from visavis.app.draw import draw_faces
 from visavis.app.say import say
+from visavis.app.story import Story, tell
 from visavis.core import weights
 from visavis.core.errors import InputError
 from visavis.core.progress import track
@@ -33,6 +34,7 @@ MAX_FALSE_MATCH = 1e-3
 # How many false joins a whole page may expect for one face.
 EXPECTED = 0.05
 PORTRAITS = "portrait_"
+RECEIPT = "receipt.json"
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,14 @@ def demo(folder: Path | None, out: Path) -> Path:
     faces = found.faces
     matches = {pair: match(faces[pair[0]], faces[pair[1]]) for pair in combinations(range(len(faces)), 2)}
     groups = group(faces, matches)
-    page = _page(found, matches, groups, folder)
+    members = [faces[i] for i in groups[0]] if groups else []
+    story = tell([own for _, own in found.photos], members)
+    page = _page(found, matches, groups, folder, story)
     target = out / "index.html"
     write_bytes(target, page.encode())
-    for line in _summary(found, groups):
+    if story:
+        write_bytes(out / RECEIPT, story.proof)
+    for line in (*_summary(found, groups), *(_told(story) if story else ())):
         say(line)
     return target
 
@@ -119,7 +125,13 @@ def _summary(found: Findings, groups: list[list[int]]) -> list[str]:
     return lines
 
 
-def _page(found: Findings, matches: dict[tuple[int, int], Match], groups: list[list[int]], folder: Path | None) -> str:
+def _page(
+    found: Findings,
+    matches: dict[tuple[int, int], Match],
+    groups: list[list[int]],
+    folder: Path | None,
+    story: Story | None,
+) -> str:
     faces = found.faces
     of = {i: number for number, members in enumerate(groups) for i in members}
     same = [members for members in groups if len(members) > 1]
@@ -138,15 +150,47 @@ def _page(found: Findings, matches: dict[tuple[int, int], Match], groups: list[l
         if closest
         else "<p>There is only one person.</p>",
         undecided=f"<h2>Left open</h2>{open_pairs}" if doubtful else "",
+        album=_album(story) if story else "",
         photos="".join(_photo(photo, own) for photo, own in found.photos),
         failed=f"<h2>Not read</h2><ul>{failed}</ul>" if failed else "",
         origin=escape(_origin(next(iter(matches.values()), None))),
     )
 
 
+def _told(story: Story) -> tuple[str, str, str]:
+    """What the album did, in three sentences."""
+    receipt = story.receipt
+    found = story.before.hits[0]
+    name = story.kept_back.photo.name
+    return (
+        f"Album: {name} was kept back; searched among {words.people(story.before.searched)} it "
+        + (
+            f"finds {found.called} ({found.expected:.1g} strangers expected to score as well)."
+            if story.before.verdict == "found"
+            else "is not told from chance."
+        ),
+        f"Forgotten: {words.counted(receipt.faces)}; {len(receipt.searched)} files read byte by byte, traces of a vector "
+        f"or picture: {receipt.bytes_found}.",
+        "The same photo again: " + ("somebody is found." if story.after.verdict == "found" else "nobody is found."),
+    )
+
+
+def _album(story: Story) -> str:
+    receipt = story.receipt
+    lines = "".join(f"<p>{escape(line)}</p>" for line in _told(story))
+    kept = "Kept, so that the same files do not bring the person back: file hash and box of each face."
+    unreached = f"Cannot be reached from here: {'; '.join(receipt.out_of_reach)}."
+    return (
+        '<h2>Found and forgotten</h2><div class="card">'
+        f'<div class="row">{_face(story.kept_back)}<div>{lines}<p class="soft">{escape(kept)} {escape(unreached)} '
+        f'<a href="{RECEIPT}">Receipt</a></p></div></div></div>'
+    )
+
+
 def _group(faces: list[Face], members: list[int], matches: dict[tuple[int, int], Match]) -> str:
     pairs = [matches[min(i, j), max(i, j)] for i, j in combinations(members, 2)]
-    weakest, strongest = min(pairs, key=lambda m: m.score), max(pairs, key=lambda m: m.score)
+    weakest = max(pairs, key=lambda m: (m.false_match_rate, -m.score))
+    strongest = min(pairs, key=lambda m: (m.false_match_rate, -m.score))
     text = f"The weakest pair: {words.strangers(weakest)}."
     if len(pairs) > 1:
         text += f" The strongest: {words.strangers(strongest)}."

@@ -167,10 +167,11 @@ class Album:
         with self.store.read() as connection:
             return export.write(connection, out, kind)
 
-    def forget(self, called: str) -> Receipt:
-        """Forgets a person for good, and proves it; cannot be undone."""
+    def forget(self, called: str, *, receipts: str | os.PathLike[str] | None = None) -> Receipt:
+        """Forgets a person for good, and proves it; cannot be undone. receipts: folder of the receipt, left out: the
+        one in the user's data folder."""
         self._loaded = None
-        return forget(self.store, called)
+        return forget(self.store, called, None if receipts is None else Path(receipts))
 
 
 def _day(until: str | date | None) -> date | None:

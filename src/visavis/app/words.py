@@ -16,6 +16,8 @@ def one_in(rate: float) -> str:
 
 def strangers(match: Match) -> str:
     """The error rate of a match as a sentence."""
+    if match.false_match_rate > 0.5:
+        return "most strangers score this high"
     overall, worst = one_in(match.false_match_rate), one_in(match.false_match_rate_worst_group)
     about = "fewer than" if match.table["extrapolated"] else "about"
     return f"{about} {overall} strangers scores this high; up to {worst} in the worst measured group"
@@ -23,6 +25,10 @@ def strangers(match: Match) -> str:
 
 def counted(n: int) -> str:
     return ("no face", "1 face")[n] if n < 2 else f"{n} faces"
+
+
+def people(n: int) -> str:
+    return "1 person" if n == 1 else f"{n} people"
 
 
 def box(face: Face) -> str:

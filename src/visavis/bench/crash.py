@@ -20,7 +20,7 @@ from visavis.core.settings import scratch, settings
 from visavis.people import schema
 from visavis.people.store import Store
 
-KILLS, PHOTOS = 10, 40
+KILLS, PHOTOS = 10, 80
 KINDS = ("sqlite", "postgres")
 Content = Counter[tuple[str, int]]
 
@@ -43,7 +43,7 @@ def run() -> None:
             for number in track(range(KILLS), f"killing on {kind}"):
                 where = str(Path(top) / f"{number}.db") if kind == "sqlite" else database(server, f"crash_{number}")
                 process = _start(where, photos)
-                time.sleep(seconds * random.uniform(0.2, 0.95))
+                time.sleep(seconds * random.uniform(0.4, 0.97))
                 os.killpg(process.pid, 9)
                 process.wait()
                 inside += 0 < sum(_content(where).values()) < sum(expected.values())

@@ -54,7 +54,7 @@ class Receipt:
     file: str = field(default="", compare=False)
 
 
-def forget(store: Store, called: str) -> Receipt:
+def forget(store: Store, called: str, receipts: Path | None = None) -> Receipt:
     """Forgets a person for good; raises InputError where nobody is called so, or others have the album open."""
     with store.read() as connection:
         person = find_person(connection, called)
@@ -81,7 +81,7 @@ def forget(store: Store, called: str) -> Receipt:
         kept=tuple(kept),
         out_of_reach=(*OUT_OF_REACH, *(() if not store.postgres or searched else ("the server's files",))),
     )
-    return _written(receipt)
+    return _written(receipt, receipts or private_folder(settings().data / "receipts"))
 
 
 def owned_files(store: Store) -> list[Path]:
@@ -227,8 +227,7 @@ def _still_found(store: Store, vectors: Sequence[Floats]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _written(receipt: Receipt) -> Receipt:
-    folder = private_folder(settings().data / "receipts")
+def _written(receipt: Receipt, folder: Path) -> Receipt:
     stamp = receipt.at.replace(":", "").replace("+0000", "")
     path = folder / f"forget-{stamp}-{os.urandom(3).hex()}.json"
     facts = asdict(receipt) | {"schema": "visavis.receipt/1"}

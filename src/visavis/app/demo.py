@@ -169,8 +169,8 @@ def _told(story: Story) -> tuple[str, str, str]:
             if story.before.verdict == "found"
             else "is not told from chance."
         ),
-        f"Forgotten: {words.counted(receipt.faces)}; {len(receipt.searched)} files read byte by byte, traces of a vector "
-        f"or picture: {receipt.bytes_found}.",
+        f"Forgotten: {words.counted(receipt.faces)}; {len(receipt.searched)} files read byte by byte, "
+        f"traces of a vector or picture: {receipt.bytes_found}.",
         "The same photo again: " + ("somebody is found." if story.after.verdict == "found" else "nobody is found."),
     )
 

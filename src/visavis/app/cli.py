@@ -154,6 +154,8 @@ def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
     try:
         code = app(arguments, prog_name="visavis", standalone_mode=False)
+        if code == 130:  # typer catches Ctrl-C itself
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except VisavisError as error:
         return _fail(str(error), error.exit_code)

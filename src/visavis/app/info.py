@@ -9,7 +9,7 @@ from typing import Any
 
 from visavis.app.say import say_json, table
 from visavis.core.errors import InputError
-from visavis.core.settings import settings
+from visavis.core.settings import settings, without_password
 
 SHOWN = ("visavis", "visavis-weights", "numpy", "onnxruntime", "ai-edge-litert", "onnx", "pillow", "pi-heif")
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
@@ -46,7 +46,7 @@ def collect() -> dict[str, dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, int | bool | None) else str(value)
+    return value if isinstance(value, int | bool | None) else without_password(str(value))
 
 
 def _version(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ class Settings:
     data_sets:   folder of larger data sets or None (VISAVIS_DATA)
     max_pixels:  photos above are refused before decoding (VISAVIS_MAX_PIXELS)
     commercial:  only weights with permissive terms may be loaded
+    album:       path or URL of the album; may hold a password
     """
 
     weights: Path
@@ -71,6 +73,12 @@ def settings() -> Settings:
         commercial=licence == "commercial",
         album=env("VISAVIS_ALBUM") or str(data / "album.db"),
     )
+
+
+def without_password(place: str) -> str:
+    """A path or URL as it may be shown: no password before the host or among the parameters."""
+    text = re.sub(r"(://[^:/@?]*:).*@", r"\1***@", place)
+    return re.sub(r"(?i)([?&]\w*pass\w*=)[^&]*", r"\1***", text)
 
 
 def private_folder(path: Path) -> Path:

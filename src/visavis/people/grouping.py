@@ -96,7 +96,7 @@ def moments(connection: sa.Connection, photos: NDArray[np.int64]) -> NDArray[np.
         sa.select(where.id, where.taken, sa.func.min(schema.file.c.path))
         .join(schema.file, isouter=True)
         .group_by(where.id, where.taken)
-        .order_by(where.taken, where.id)
+        .order_by(where.taken.nulls_last(), where.id)
     ).all()
     before: tuple[datetime, int] | None = None
     for photo, taken, path in rows:
@@ -112,21 +112,19 @@ def moments(connection: sa.Connection, photos: NDArray[np.int64]) -> NDArray[np.
 
 
 def _people(connection: sa.Connection, faces: Loaded, label: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[N]: the person of each face. A group is who a user named in it; else the unnamed person whom most of it were
-    before; else somebody new."""
+    """[N]: the person of each face. A group is who a user named in it; else the person whom most of it were before, if
+    no face is theirs by a user's word; else somebody new."""
     people = np.where(faces.by_user, faces.person, -1)
     members: dict[int, list[int]] = {}
     for row, at in enumerate(label.tolist()):
         if at >= 0:
             members.setdefault(at, []).append(row)
-    names = connection.execute(sa.select(schema.person.c.id, schema.person.c.name)).all()
-    taken = {int(p) for p in faces.person[faces.by_user]}
-    unnamed = {person for person, name in names if name is None} - taken
+    free = set(connection.scalars(sa.select(schema.person.c.id))) - {int(p) for p in faces.person[faces.by_user]}
     # The largest groups choose first, so that a person who falls apart stays with the larger part.
     for rows in sorted(members.values(), key=lambda rows: (-len(rows), rows)):
         named = [int(people[row]) for row in rows if people[row] >= 0]
-        person = named[0] if named else _once(faces, rows, unnamed)
-        unnamed.discard(person)
+        person = named[0] if named else _once(faces, rows, free)
+        free.discard(person)
         if person < 0:
             person = _new(connection)
         for row in rows:
@@ -135,8 +133,8 @@ def _people(connection: sa.Connection, faces: Loaded, label: NDArray[np.int64]) 
     return people
 
 
-def _once(faces: Loaded, rows: Sequence[int], unnamed: set[int]) -> int:
-    were = Counter(int(faces.person[row]) for row in rows if int(faces.person[row]) in unnamed)
+def _once(faces: Loaded, rows: Sequence[int], free: set[int]) -> int:
+    were = Counter(int(faces.person[row]) for row in rows if int(faces.person[row]) in free)
     return min(were, key=lambda person: (-were[person], person)) if were else -1
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from visavis.core.errors import InputError
 from visavis.people import schema
+from visavis.people.photos import touch
 
 # Columns that a step may change, and how a row is found; vectors and crops never change.
 _KEPT = {
@@ -31,7 +32,9 @@ class Step:
         for key in keys:
             at = key if isinstance(key, tuple) else (key,)
             if (table, at) not in self._rows:
-                self._rows[table, at] = _row(self.connection, table, at)
+                row = self._rows[table, at] = _row(self.connection, table, at)
+                if row and row.get("person_id"):  # somebody unnamed goes with their last face
+                    self.before("person", [row["person_id"]])
 
     def made(self, table: str, key: int) -> None:
         """A row that this step made: undo takes it away."""
@@ -54,10 +57,11 @@ def undo(connection: sa.Connection) -> str:
     rows = json.loads(last.before)
     # People first, so that faces can point to them; people who were made by the step go last.
     for made in (False, True):
-        for table, key, row in rows:
+        for table, key, row in sorted(rows, key=lambda entry: entry[0] != "person" or made):
             if (row is None) == made:
                 _put_back(connection, table, tuple(key), row)
     connection.execute(sa.delete(schema.journal).where(schema.journal.c.id == last.id))
+    touch(connection)
     return str(last.what)
 
 
@@ -84,7 +88,8 @@ def _put_back(connection: sa.Connection, table: str, key: tuple[int, ...], row: 
     if values.get("until"):
         values["until"] = date.fromisoformat(values["until"])
     if _row(connection, table, key) is None:
-        if table != "face":  # a face that is gone with its photo stays gone
+        faces = {"person": (), "face": key, "different": key}[table]
+        if all(_row(connection, "face", (face,)) for face in faces):  # a face that is gone with its photo stays gone
             connection.execute(sa.insert(where).values(**values))
     elif kept:
         connection.execute(sa.update(where).where(_is(where, names, key)).values({n: values[n] for n in kept}))

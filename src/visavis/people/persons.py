@@ -49,7 +49,8 @@ def people(connection: sa.Connection) -> list[Person]:
 
 def find_person(connection: sa.Connection, called: str) -> Person:
     """By name, or #ID; raises InputError where there is nobody."""
-    found = [p for p in people(connection) if called == f"#{p.id}" or (p.name is not None and p.name == called)]
+    plain = unicodedata.normalize("NFC", called)  # as names are kept
+    found = [p for p in people(connection) if plain == f"#{p.id}" or (p.name is not None and p.name == plain)]
     if not found:
         raise InputError(f"Nobody in this album is called {called!r}; `visavis album people` lists all.")
     return found[0]
@@ -103,7 +104,7 @@ def differ(connection: sa.Connection, first: str, second: str) -> str:
     if a.id == b.id:
         raise InputError(f"{a.called} cannot differ from itself; `album split` takes faces out.")
     step = Step(connection, f"differ {a.called} {b.called}")
-    pair = faces_of(connection, a.id)[:1] + faces_of(connection, b.id)[:1]
+    pair = _clearest(connection, a.id) + _clearest(connection, b.id)
     if len(pair) < 2:
         raise InputError(f"{(a if not a.faces else b).called} has no face in this album.")
     key = (min(pair), max(pair))
@@ -120,7 +121,7 @@ def differ(connection: sa.Connection, first: str, second: str) -> str:
 def split(connection: sa.Connection, called: str, faces: Sequence[int], new: str | None = None) -> str:
     """Takes faces (their ids) out of a person, to somebody new or, by name, to somebody known."""
     found = find_person(connection, called)
-    theirs = faces_of(connection, found.id)
+    theirs, faces = faces_of(connection, found.id), list(dict.fromkeys(faces))
     strange = [face for face in faces if face not in theirs]
     if strange or not faces:
         raise InputError(f"Face {strange[0] if strange else '?'} is not one of {found.called}'s.")
@@ -134,6 +135,7 @@ def split(connection: sa.Connection, called: str, faces: Sequence[int], new: str
 
 def reject(connection: sa.Connection, faces: Sequence[int]) -> str:
     """These are no faces: they belong to nobody and are not searched."""
+    faces = list(dict.fromkeys(faces))
     known = set(connection.scalars(sa.select(schema.face.c.id).where(schema.face.c.id.in_(faces))))
     if not faces or set(faces) - known:
         raise InputError(f"There is no face {next(iter(set(faces) - known), '?')} in this album.")
@@ -156,9 +158,8 @@ def add_person(
     target = _person_named(connection, step, new)
     step.before("person", [target])
     if consent is not None or until is not None:
-        connection.execute(
-            sa.update(schema.person).where(schema.person.c.id == target).values(consent=consent, until=until)
-        )
+        agreed = {"until": until} if consent is None else {"consent": consent, "until": until}
+        connection.execute(sa.update(schema.person).where(schema.person.c.id == target).values(agreed))
     _claim(connection, step, target, faces)
     step.done()
     return f"{new}: {counted(len(faces), 'face')}."
@@ -183,6 +184,13 @@ def suggestions(connection: sa.Connection) -> dict[int, list[str]]:
 def faces_of(connection: sa.Connection, person: int) -> list[int]:
     where = schema.face.c
     return list(connection.scalars(sa.select(where.id).where(where.person_id == person).order_by(where.id)))
+
+
+def _clearest(connection: sa.Connection, person: int) -> list[int]:
+    """The face that stands for a person: one that is poor for comparing takes no part in grouping."""
+    where = schema.face.c
+    query = sa.select(where.id).where(where.person_id == person).order_by(where.words != "", where.id).limit(1)
+    return list(connection.scalars(query))
 
 
 def _claim(connection: sa.Connection, step: Step, person: int, faces: Sequence[int]) -> None:

@@ -89,7 +89,8 @@ def add_photo(connection: sa.Connection, facts: FileFacts, record: PhotoRecord, 
     """
     before = connection.scalar(sa.select(schema.file.c.photo_id).where(schema.file.c.path == facts.path))
     same = connection.scalar(sa.select(schema.photo.c.id).where(schema.photo.c.sha256 == record.sha256))
-    said = _said_of(connection, {before, same} - {None})
+    said = _faces_on(connection, {before, same} - {None})
+    ties = _ties(connection, said)
     values = {
         "recipe": RECIPE,
         "problem": record.problem,
@@ -108,8 +109,15 @@ def add_photo(connection: sa.Connection, facts: FileFacts, record: PhotoRecord, 
     _drop_abandoned(connection, before)
     gone = [] if bring_back else _forgotten(connection, record.sha256)
     faces = [face for face in record.faces if not any(overlap(face.box, box) > SAME_PLACE for box in gone)]
+    there = set(connection.scalars(sa.select(schema.face.c.id).where(schema.face.c.id.in_([row.id for row in said]))))
+    kept = set()
     for face in faces:
-        _add_face(connection, photo_id, face, said)
+        old = max((row for row in said if row.id not in kept), key=lambda row: overlap(face.box, row[:4]), default=None)
+        if old is not None and overlap(face.box, old[:4]) <= SAME_PLACE:
+            old = None
+        kept |= {old.id} if old else set()
+        _add_face(connection, photo_id, face, old, same=old is not None and old.id not in there)
+    _tie_again(connection, ties, kept - there)
     touch(connection)
     if bring_back:
         connection.execute(sa.delete(schema.forgotten).where(schema.forgotten.c.sha256 == record.sha256))
@@ -162,7 +170,7 @@ def missing_below(connection: sa.Connection, folders: Sequence[str], seen: Itera
         sa.select(schema.file.c.path, schema.file.c.photo_id).where(~schema.file.c.missing)
     ).all():
         below = any(Path(path).is_relative_to(folder) for folder in folders)
-        if not below or path in present or os.path.lexists(path):
+        if not below or path in present or not _is_gone(path):
             continue
         elsewhere = connection.scalars(
             sa.select(schema.file.c.path).where(schema.file.c.photo_id == photo_id, schema.file.c.path != path)
@@ -173,6 +181,17 @@ def missing_below(connection: sa.Connection, folders: Sequence[str], seen: Itera
             connection.execute(sa.update(schema.file).where(schema.file.c.path == path).values(missing=True))
             gone.append(path)
     return gone
+
+
+def _is_gone(path: str) -> bool:
+    """Not there, as opposed to: in a folder that cannot be read now."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def touch(connection: sa.Connection) -> None:
@@ -207,23 +226,38 @@ def _drop_abandoned(connection: sa.Connection, photo_id: int | None) -> None:
         connection.execute(sa.delete(schema.photo).where(schema.photo.c.id == photo_id))
 
 
-def _said_of(connection: sa.Connection, photos: set[Any]) -> list[Any]:
+def _faces_on(connection: sa.Connection, photos: set[Any]) -> list[Any]:
     where = schema.face.c
-    return list(
-        connection.execute(
-            sa.select(where.x1, where.y1, where.x2, where.y2, where.person_id, where.by_user, where.rejected).where(
-                where.photo_id.in_(photos), sa.or_(where.by_user, where.rejected, where.person_id.is_not(None))
-            )
-        ).all()
-    )
+    kept = (where.id, where.person_id, where.by_user, where.rejected)
+    query = sa.select(where.x1, where.y1, where.x2, where.y2, *kept).where(where.photo_id.in_(photos))
+    return list(connection.execute(query.order_by(where.id)).all())
 
 
-def _add_face(connection: sa.Connection, photo_id: int, face: FaceRecord, said: Sequence[Any]) -> None:
+def _ties(connection: sa.Connection, faces: Sequence[Any]) -> list[tuple[sa.Table, tuple[str, ...], dict[str, Any]]]:
+    """Rows that hang on these faces and go with them; each with its columns that name a face."""
+    ids = [row.id for row in faces]
+    found: list[tuple[sa.Table, tuple[str, ...], dict[str, Any]]] = []
+    for table, names in ((schema.different, ("first", "second")), (schema.suggestion, ("face_id",))):
+        rows = connection.execute(sa.select(table).where(sa.or_(*(table.c[name].in_(ids) for name in names))))
+        found += [(table, names, dict(row)) for row in rows.mappings()]
+    return found
+
+
+def _tie_again(connection: sa.Connection, ties: Sequence[Any], new: set[int]) -> None:
+    """Puts back what hung on faces that were made anew."""
+    for table, names, row in ties:
+        ends = {row[name] for name in names}
+        there = connection.scalar(sa.select(sa.func.count()).select_from(schema.face).where(schema.face.c.id.in_(ends)))
+        if ends & new and there == len(ends):
+            connection.execute(sa.insert(table).values(row))
+
+
+def _add_face(connection: sa.Connection, photo_id: int, face: FaceRecord, old: Any, *, same: bool) -> None:
+    """old: the face that was in its place before, if any; same: its row is gone, and this one has its number."""
     x1, y1, x2, y2 = face.box
-    old = max(said, key=lambda row: overlap(face.box, row[:4]), default=None)
-    kept = old is not None and overlap(face.box, old[:4]) > SAME_PLACE
     made = connection.execute(
         sa.insert(schema.face).values(
+            **({"id": old.id} if same else {}),
             photo_id=photo_id,
             number=face.number,
             x1=x1,
@@ -237,9 +271,9 @@ def _add_face(connection: sa.Connection, photo_id: int, face: FaceRecord, said: 
             sharpness=face.sharpness,
             words=face.words,
             seconds=face.seconds,
-            person_id=old.person_id if kept and old else None,
-            by_user=bool(kept and old and old.by_user),
-            rejected=bool(kept and old and old.rejected),
+            person_id=old.person_id if old else None,
+            by_user=bool(old and old.by_user),
+            rejected=bool(old and old.rejected),
         )
     ).inserted_primary_key
     connection.execute(sa.insert(schema.crop).values(face_id=made[0] if made else 0, jpeg=face.jpeg))

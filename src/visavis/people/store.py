@@ -35,8 +35,7 @@ class Store:
         text = os.fspath(where)
         self.path = None if "://" in text else Path(text).expanduser().absolute()
         self.engine = _engine(_url(text) if self.path is None else _file_url(self.path))
-        # A password in the URL may not reach a message.
-        self.name = self.engine.url.render_as_string(hide_password=True) if self.path is None else shown(self.path)
+        self.name = _called(self.engine.url) if self.path is None else shown(self.path)
         with self._told():
             _migrate(self)
         if self.path is not None:
@@ -54,8 +53,7 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         with self._told(), self.engine.begin() as connection:
-            if self.postgres:  # one writer at a time, as in SQLite; released with the transaction
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('visavis.album'))"))
+            _lock(connection)
             yield connection
             value = sa.cast(sa.cast(schema.about.c.value, sa.Integer) + 1, sa.String)
             connection.execute(sa.update(schema.about).where(schema.about.c.key == CHANGES).values(value=value))
@@ -78,6 +76,19 @@ def changes(connection: sa.Connection) -> int:
     return int(connection.scalar(sa.select(schema.about.c.value).where(schema.about.c.key == CHANGES)) or 0)
 
 
+def _lock(connection: sa.Connection) -> None:
+    """One writer at a time, as SQLite has it; released with the transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"))
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('visavis.album'))"))
+
+
+def _called(url: sa.URL) -> str:
+    """The URL for messages: a password may stand before the host or among the options."""
+    options = {key: value for key, value in url.query.items() if "password" not in key.lower()}
+    return url.set(query=options).render_as_string(hide_password=True)
+
+
 def _url(text: str) -> sa.URL:
     try:
         url = sa.make_url(text)
@@ -98,14 +109,24 @@ def _file_url(path: Path) -> sa.URL:
         mode = path.stat().st_mode
     except FileNotFoundError:
         private_folder(path.parent)
-    except OSError as error:
-        raise InputError(f"The album {shown(path)} cannot be opened ({error.strerror}).") from error
+        _make(path)
+    except (OSError, ValueError) as error:
+        detail = getattr(error, "strerror", None) or error
+        raise InputError(f"The album {shown(path)} cannot be opened ({detail}).") from error
     else:
         if not stat.S_ISREG(mode):
             raise InputError(f"The album {shown(path)} is no file.")
         if not os.access(path, os.W_OK):
             raise InputError(f"The album {shown(path)} is read-only; an album must be writable.")
     return sa.URL.create("sqlite", database=str(path))
+
+
+def _make(path: Path) -> None:
+    """Empty, which is a database to SQLite: what it lays beside a file takes over the file's mode."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise InputError(f"The album {shown(path)} cannot be made ({error.strerror}).") from error
 
 
 def _engine(url: sa.URL) -> sa.Engine:
@@ -122,10 +143,12 @@ def _engine(url: sa.URL) -> sa.Engine:
             "cell_size_check=ON",
             "foreign_keys=ON",
             "secure_delete=ON",
-            "journal_mode=WAL",
             "synchronous=NORMAL",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables or "about" in tables:  # a database of something else stays as it is
+            connection.execute("PRAGMA journal_mode=WAL").close()
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -143,11 +166,11 @@ def _migrate(store: Store) -> None:
         at = None
         if "alembic_version" in tables:
             at = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        others = tables & set(schema.METADATA.tables) if store.postgres else tables
+        if (at is None and others) or (at is not None and "about" not in tables):
+            raise InputError(f"{store.name} is a database of something else; name another one for the album.")
         if at == schema.NEWEST:
             return
-        others = tables & set(schema.METADATA.tables) if store.postgres else tables
-        if at is None and others:
-            raise InputError(f"{store.name} is a database of something else; name another one for the album.")
         known = {found.name.split("_")[0] for found in (MIGRATIONS / "versions").glob("[0-9]*.py")}
         if at is not None and at not in known:
             wrote = connection.scalar(sa.select(schema.about.c.value).where(schema.about.c.key == "visavis"))
@@ -155,17 +178,18 @@ def _migrate(store: Store) -> None:
                 f"The album {store.name} was written by visavis {wrote}, which is newer than this one ({VERSION}); "
                 "install that version or a later one."
             )
-    if at is not None and store.path is not None:
-        copy = store.path.with_name(f"{store.path.name}{COPY}{at}")
-        with contextlib.closing(sqlite3.connect(store.path)) as old, contextlib.closing(sqlite3.connect(copy)) as new:
-            copy.chmod(0o600)
-            old.backup(new)
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory(str(MIGRATIONS))
     with store.engine.begin() as connection:
+        _lock(connection)
+        if at is not None and store.path is not None:
+            copy = store.path.with_name(f"{store.path.name}{COPY}{at}")
+            # Another program may have come first; its copy is the one of the older album.
+            if connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == at:
+                _copy(store.path, copy)
         with EnvironmentContext(Config(), scripts, fn=lambda now, _: scripts._upgrade_revs("head", now)) as environment:
             environment.configure(connection=connection)
             environment.run_migrations()
@@ -175,9 +199,16 @@ def _migrate(store: Store) -> None:
             connection.execute(sa.insert(schema.about).values(key=CHANGES, value="0"))
 
 
+def _copy(path: Path, copy: Path) -> None:
+    copy.unlink(missing_ok=True)
+    _make(copy)
+    with contextlib.closing(sqlite3.connect(path)) as old, contextlib.closing(sqlite3.connect(copy)) as new:
+        old.backup(new)
+
+
 def _why(name: str, error: exc.DBAPIError) -> str:
     text = str(error.orig).lower()
-    if "locked" in text:
+    if "locked" in text or "lock timeout" in text:
         return f"The album {name} is in use by another program; try again when that is done."
     if "not a database" in text or "malformed" in text or "corrupt" in text:
         return f"The album {name} is damaged or no album; restore it from a backup, or name another file."

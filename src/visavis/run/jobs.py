@@ -6,12 +6,15 @@ machines can take the place of `run` here.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from typing import Generic, Protocol, TypeVar
 
 from visavis.core.errors import InputError, VisavisError
@@ -46,17 +49,18 @@ def run(job: Job[Item, Made], *, processes: int | None = None, cancelled: Callab
     first = list(itertools.islice(items, FEW))
     workers = processes or settings().threads
     done = _here if workers == 1 or len(first) < FEW else _spread
-    for item, made in track(done(job.work, itertools.chain(first, items), workers), job.label):
-        if isinstance(made, VisavisError):
-            job.failed(item, made)
-        else:
-            job.keep(item, made)
-        if cancelled():
-            return False
+    with contextlib.closing(done(job.work, itertools.chain(first, items), workers)) as results:
+        for item, made in track(results, job.label):
+            if isinstance(made, VisavisError):
+                job.failed(item, made)
+            else:
+                job.keep(item, made)
+            if cancelled():
+                return False
     return True
 
 
-Results = Iterator[tuple[Item, Made | VisavisError]]
+Results = Generator[tuple[Item, Made | VisavisError], None, None]
 
 
 def _here(work: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Results[Item, Made]:
@@ -66,7 +70,9 @@ def _here(work: Callable[[Item], Made], items: Iterable[Item], workers: int) -> 
 
 def _spread(work: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Results[Item, Made]:
     """In the order in which they end; few items wait at a time, so that a list of millions is never held."""
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _alone)
+    spawn = multiprocessing.get_context("spawn")
+    lifeline, held = spawn.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, spawn, _alone, (lifeline,))
     waiting: dict[Future[Made | VisavisError], Item] = {}
     source = iter(items)
     try:
@@ -74,6 +80,7 @@ def _spread(work: Callable[[Item], Made], items: Iterable[Item], workers: int) -
             for item in itertools.islice(source, 4 * workers - len(waiting)):
                 waiting[pool.submit(_tried, work, item)] = item
             if not waiting:
+                pool.shutdown()
                 return
             for ended in wait(waiting, return_when=FIRST_COMPLETED).done:
                 yield waiting.pop(ended), ended.result()
@@ -83,7 +90,9 @@ def _spread(work: Callable[[Item], Made], items: Iterable[Item], workers: int) -
             "Run again, with --threads 1 where it happens again."
         ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        held.close()  # nobody waits for what helpers are still busy with
+        pool.shutdown(wait=False)
+        lifeline.close()
 
 
 def _tried(work: Callable[[Item], Made], item: Item) -> Made | VisavisError:
@@ -93,9 +102,17 @@ def _tried(work: Callable[[Item], Made], item: Item) -> Made | VisavisError:
         return error
 
 
-def _alone() -> None:
-    """A helper process uses one core, and leaves Ctrl-C to the process that started it."""
+def _alone(lifeline: Connection) -> None:
+    """A helper process uses one core, leaves Ctrl-C to the process that started it, and ends when that is killed or
+    lets go of the other end of `lifeline`."""
     import signal
 
     os.environ["VISAVIS_THREADS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+
+
+def _end_with(lifeline: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        lifeline.recv_bytes()
+    os._exit(1)

@@ -206,3 +206,8 @@ def test_a_new_last_day_leaves_the_consent(album: Store) -> None:
 def test_a_face_that_is_named_twice_counts_once(album: Store) -> None:
     assert do(album, persons.reject, [5, 5]).startswith("1 ")
     assert do(album, persons.split, "#1", [1, 1], "Zoe").startswith("1 face ")
+
+
+def test_signs_that_turn_a_line_are_no_part_of_a_name() -> None:
+    assert persons.clean_name("An\u202ea\u2066") == "Ana"
+    assert persons.clean_name("👩‍🚀 Mae") == "👩‍🚀 Mae"

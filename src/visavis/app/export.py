@@ -100,10 +100,15 @@ def _sidecars(rows: list[dict[str, Any]]) -> int:
     for row in rows:
         if row["name"] and row["seconds"] is None:
             by_path[row["path"]].append(row)
-    written = 0
+    written, problems = 0, []
     for path, theirs in by_path.items():
         if os.path.exists(path):
             regions = [Region(row["name"], (row["x1"], row["y1"], row["x2"], row["y2"])) for row in theirs]
-            write_regions(path, regions, (theirs[0]["width"], theirs[0]["height"]))
-            written += 1
+            try:
+                write_regions(path, regions, (theirs[0]["width"], theirs[0]["height"]))
+                written += 1
+            except InputError as error:
+                problems.append(str(error))
+    if problems:
+        raise InputError(f"{written} sidecars were written, {len(problems)} were not. The first: {problems[0]}")
     return written

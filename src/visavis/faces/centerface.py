@@ -19,8 +19,8 @@ STRIDE = 4
 ROUGH = 0.3
 
 
-def session() -> Any:
-    return onnx_session(weights.derived("centerface", RECIPE, any_size))
+def session(threads: int | None = None) -> Any:
+    return onnx_session(weights.derived("centerface", RECIPE, any_size), threads)
 
 
 def find(network: Any, picture: Pixels, floor: float) -> Candidates:

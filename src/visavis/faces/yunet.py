@@ -16,8 +16,8 @@ RECIPE = "any-size-1"
 STRIDES = (8, 16, 32)
 
 
-def session() -> Any:
-    return onnx_session(weights.derived("yunet", RECIPE, any_size))
+def session(threads: int | None = None) -> Any:
+    return onnx_session(weights.derived("yunet", RECIPE, any_size), threads)
 
 
 def find(network: Any, picture: Pixels, floor: float) -> Candidates:

@@ -87,6 +87,12 @@ def _put_back(connection: sa.Connection, table: str, key: tuple[int, ...], row: 
     values = dict(row)
     if values.get("until"):
         values["until"] = date.fromisoformat(values["until"])
+    if table == "person" and values["name"] is not None:
+        other = sa.select(schema.person.c.id).where(
+            schema.person.c.name == values["name"], schema.person.c.id != key[0]
+        )
+        if connection.scalar(other) is not None:
+            raise InputError(f"This cannot be undone: somebody else is called {values['name']!r} now.")
     if _row(connection, table, key) is None:
         faces = {"person": (), "face": key, "different": key}[table]
         if all(_row(connection, "face", (face,)) for face in faces):  # a face that is gone with its photo stays gone

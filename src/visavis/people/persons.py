@@ -15,6 +15,7 @@ from visavis.people.journal import Step
 from visavis.people.photos import touch
 
 LONGEST = 200
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f"
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def find_person(connection: sa.Connection, called: str) -> Person:
 
 
 def clean_name(name: str) -> str:
-    """A name without control characters and outer spaces, in one spelling; raises InputError."""
-    plain = "".join(
-        c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c) not in ("Cc", "Cs")
-    ).strip()
+    """A name in one spelling, without outer spaces, control characters and signs that turn a line's direction;
+    raises InputError."""
+    text = unicodedata.normalize("NFC", name)
+    plain = "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cs") and c not in _TURNING).strip()
     if not plain or plain.startswith("#") or len(plain) > LONGEST:
         raise InputError(f"A name has 1 to {LONGEST} characters and does not begin with #.")
     return plain

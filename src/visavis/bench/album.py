@@ -186,7 +186,7 @@ def _honest(vectors: Floats, statistics: Floats) -> list[Figure]:
     photos = [np.flatnonzero(found.found & (found.labels["name"] == name)) for name in names]
     photos = [rows for rows in photos if len(rows) > 1][:ABSENT]
     asked, kept = (found.vectors[[rows[i] for rows in photos]] for i in (0, 1))
-    figures = []
+    figures, all_right, all_first = [], [], []
     for size in (1000, 100_000):
         others = size - len(kept)
         mixed = np.concatenate([vectors[:others], kept])
@@ -198,7 +198,13 @@ def _honest(vectors: Floats, statistics: Floats) -> list[Figure]:
         first = np.array([answer.hits[0].face == others + i + 1 for i, answer in enumerate(present)])
         said = np.array([answer.verdict == "found" for answer in present])
         figures += [_share(f"find.rank1_present.{size}", first), _share(f"find.found_present.{size}", first & said)]
-    return figures
+        all_right.append(right)
+        all_first.append(first)
+    both = (
+        _share("find.nobody_right", np.concatenate(all_right)),
+        _share("find.rank1_present", np.concatenate(all_first)),
+    )
+    return [*both, *figures]
 
 
 def _answers(asked: Floats, vectors: Floats, statistics: Floats) -> list[Found]:

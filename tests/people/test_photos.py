@@ -176,3 +176,11 @@ def test_the_date_of_a_photo_and_the_number_of_a_face_are_kept(store: Store, put
         assert photos.face_on(connection, "/a.jpg", 2) == faces(store)[1].id
         with pytest.raises(InputError, match="no face 3"):
             photos.face_on(connection, "/a.jpg", 3)
+
+
+def test_a_copy_beside_the_original_is_called_copied(store: Store, put: Callable, tmp_path: Path) -> None:
+    original, copy = tmp_path / "original.jpg", tmp_path / "copy.jpg"
+    original.write_bytes(b"there")
+    put(str(original), A)
+    assert do(store, photos.add_known, FileFacts(str(copy), 1000, 1), digest(store, str(original))).status == "copied"
+    assert counts(store) == {"photo": 1, "file": 2, "face": 1, "crop": 1}

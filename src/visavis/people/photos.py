@@ -16,7 +16,7 @@ from visavis.media.regions import Region
 from visavis.people import schema
 from visavis.people.record import RECIPE, FaceRecord, PhotoRecord
 
-Status = Literal["unchanged", "added", "changed", "moved", "unreadable"]
+Status = Literal["unchanged", "added", "changed", "moved", "copied", "unreadable"]
 SAME_PLACE = 0.5  # intersection over union of two boxes of one face
 TIED = 0.2  # the same for a box that another program drew
 
@@ -74,12 +74,20 @@ def add_known(connection: sa.Connection, facts: FileFacts, sha256: str) -> Added
     row = connection.execute(sa.select(schema.photo).where(schema.photo.c.sha256 == sha256)).first()
     if row is None or row.recipe != RECIPE:
         return None
-    old = connection.scalar(sa.select(schema.file.c.photo_id).where(schema.file.c.path == facts.path))
+    places = connection.execute(
+        sa.select(schema.file.c.path, schema.file.c.photo_id).where(
+            sa.or_(schema.file.c.path == facts.path, schema.file.c.photo_id == row.id)
+        )
+    ).all()
+    old = next((photo for path, photo in places if path == facts.path), None)
     _set_file(connection, facts, row.id)
     _drop_abandoned(connection, old)
     if row.problem:
         return Added("unreadable", problem=row.problem)
-    return Added("moved" if old != row.id else "unchanged", faces=_count(connection, row.id))
+    status: Status = "unchanged"
+    if old != row.id:
+        status = "copied" if any(not _is_gone(path) for path, _ in places if path != facts.path) else "moved"
+    return Added(status, faces=_count(connection, row.id))
 
 
 def add_photo(connection: sa.Connection, facts: FileFacts, record: PhotoRecord, *, bring_back: bool = False) -> Added:

@@ -32,7 +32,7 @@ from visavis.people.store import Store
 SIZES = {"sqlite": (10_000, 100_000, 1_000_000), "postgres": (10_000, 100_000, 1_000_000)}
 DRAWN = 100_000
 QUERIES = 40
-INDEXED = 100_000  # an index over so many takes a minute to build, and gains nothing yet
+INDEXED = 100_000  # an index over so many takes a minute to build
 ABSENT = 100
 ROWS = 20_000
 

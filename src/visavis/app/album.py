@@ -121,7 +121,7 @@ def find(
     with _album(album) as opened:
         found = opened.find(photo, face=face)
     if as_json:
-        hits = [vars(hit) | {"person": hit.person} for hit in found.hits]
+        hits = [vars(hit) for hit in found.hits]
         say_json({"schema": "visavis.find/1", "verdict": found.verdict, "searched": found.searched, "hits": hits})
         return
     say(_verdict(found))

@@ -60,8 +60,7 @@ class Album:
         read_names: take names from XMP as suggestions. bring_back: faces of people who were forgotten too.
         processes: with more than 1 (None: one a core), a script needs the usual `if __name__ == "__main__":`.
         """
-        report = add(self.store, sources, read_names=read_names, bring_back=bring_back, processes=processes)
-        return report
+        return add(self.store, sources, read_names=read_names, bring_back=bring_back, processes=processes)
 
     def people(self) -> list[Person]:
         """Everybody, grouped anew where photos were added since; those on most photos first."""

@@ -30,7 +30,7 @@ Method = Callable[[Floats], Labels]
 
 
 def run() -> None:
-    """Writes results/cluster.json and, for looking at, cluster_worst.png into the current folder's results/."""
+    """Writes results/cluster.json; `worst` makes a sheet of the worst pairs, which shows photos of the data set."""
     started = time.time()
     train, test = (_celeba(part) for part in ("train", "test"))
     figures = _figures("celeba", test)

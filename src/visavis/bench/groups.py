@@ -24,6 +24,8 @@ class Agreement:
 
 def agreement(label: Labels, person: Labels, rows: NDArray[np.intp] | None = None) -> Agreement:
     """label: [N] groups, -1 for open; person: [N] who it is, -1 for unknown: left out. rows: a resample of faces."""
+    from sklearn.metrics import v_measure_score
+
     label = open_alone(label)
     known = np.flatnonzero(person >= 0) if rows is None else rows
     label, person = label[known], person[known]
@@ -31,7 +33,7 @@ def agreement(label: Labels, person: Labels, rows: NDArray[np.intp] | None = Non
     together, belong, both = (_pairs(part) for part in (table.sum(1), table.sum(0), table))
     precision, recall = both / max(together, 1), both / max(belong, 1)
     f1 = 2 * precision * recall / max(precision + recall, 1e-12)
-    return Agreement(precision, recall, f1, _v_measure(table), len(table))
+    return Agreement(precision, recall, f1, float(v_measure_score(person, label)), len(table))
 
 
 def open_alone(label: Labels) -> Labels:
@@ -101,17 +103,3 @@ def _table(label: Labels, person: Labels) -> NDArray[np.int64]:
 
 def _pairs(counts: NDArray[np.int64]) -> float:
     return float((counts * (counts - 1) // 2).sum())
-
-
-def _v_measure(table: NDArray[np.int64]) -> float:
-    joint = table / table.sum()
-    groups, people = _entropy(joint.sum(1)), _entropy(joint.sum(0))
-    both = _entropy(joint.ravel())
-    homogeneity = 1 - (both - groups) / people if people else 1.0
-    completeness = 1 - (both - people) / groups if groups else 1.0
-    return 2 * homogeneity * completeness / max(homogeneity + completeness, 1e-12)
-
-
-def _entropy(shares: NDArray[np.float64]) -> float:
-    found = shares[shares > 0]
-    return float(-(found * np.log(found)).sum())

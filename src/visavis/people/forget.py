@@ -79,7 +79,10 @@ def forget(store: Store, called: str, receipts: Path | None = None) -> Receipt:
         bytes_found=sum(bytes_in(path, pieces) for path in searched),
         still_found=_still_found(store, vectors),
         kept=tuple(kept),
-        out_of_reach=(*OUT_OF_REACH, *(() if not store.postgres or searched else ("the server's files",))),
+        out_of_reach=(
+            *OUT_OF_REACH,
+            *(("the server's files",) if store.postgres and not _data_directory(store) else ()),
+        ),
     )
     return _written(receipt, receipts or private_folder(settings().data / "receipts"))
 

@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+ML ?= .venv-ml
+ML_TESTS = tests/training tests/blocks
+TORCH ?= torch==2.13.0
+TORCH_FLAGS ?=
 
 .PHONY: demo test bench install check base-install clean
 
@@ -21,17 +25,27 @@ $(VENV)/.dev: pyproject.toml constraints.txt weights/pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e ./weights -e .
 	@touch $@ $(BIN)/visavis
 
-check: $(VENV)/.dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+# torch first: the CPU build where TORCH_FLAGS names its index; a plain install may bring gigabytes of CUDA.
+$(ML)/.dev: pyproject.toml constraints.txt weights/pyproject.toml
+	$(PYTHON) -m venv $(ML)
+	$(ML)/bin/python -m pip install -q --disable-pip-version-check '$(TORCH)' $(TORCH_FLAGS)
+	$(ML)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt '.[dev,ml]'
+	$(ML)/bin/python -m pip install -q --disable-pip-version-check --no-deps -e ./weights -e .
+	@touch $@
 
-test: check
-	$(BIN)/python -m pytest
+check: $(ML)/.dev
+	$(ML)/bin/ruff check .
+	$(ML)/bin/ruff format --check .
+	$(ML)/bin/mypy
+	$(ML)/bin/lint-imports
 
-bench: $(VENV)/.dev
-	$(BIN)/visavis bench all
+# The base install has no torch, so its tests run without; those of the rooms of training run in a second environment.
+test: check $(VENV)/.dev
+	$(BIN)/python -m pytest tests $(ML_TESTS:%=--ignore=%)
+	$(ML)/bin/python -m pytest $(ML_TESTS)
+
+bench: $(ML)/.dev
+	$(ML)/bin/visavis bench all
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(ML) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

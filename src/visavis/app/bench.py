@@ -16,8 +16,12 @@ app = typer.Typer(help="Measure and write results/NAME.json.", no_args_is_help=T
 BENCHES = {
     "detect": "Faces found and false boxes, by size, for both detectors.",
     "landmarks": "Mean error of the mesh on labelled landmarks.",
+    "parser": "What each pixel of a face is: parsers against labelled masks and landmarks.",
     "quality": "How often each word of a face's quality is said, rightly and wrongly, by group.",
     "recognise": "LFW and whole photos: accuracy, true matches at set false-match rates, beside face_recognition.",
+    "overlap": "People of CelebA who are in LFW too: the closest pairs.",
+    "judge": "Recogniser B on portrait frames beside its teachers and A, its anchors, its independence of A.",
+    "train": "Resuming, two processes, and the speed of every training step (writes docs/speed.md).",
     "speed": "The whole path and its parts against face_recognition and dlib, and memory.",
     "cluster": "People found in photos of 100 people and in whole photos, beside plain methods.",
     "album": "Search in albums of up to a million faces, SQLite and PostgreSQL; whether `find` is honest.",

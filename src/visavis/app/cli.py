@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from visavis.app import album, bench, forms, weights
+from visavis.app import album, bench, forms, train, weights
 from visavis.app.say import ReaderGone, say
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.task import Task
@@ -138,6 +138,8 @@ def info(as_json: forms.Json = False) -> None:
 
 
 app.command()(album.forget)
+app.command()(train.train)
+app.add_typer(train.data_app, name="data")
 app.add_typer(album.app, name="album")
 app.add_typer(album.person_app, name="person")
 app.add_typer(weights.app, name="weights")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from visavis.core.types import Face, Match
+from visavis.faces.attributes import expression_words
 
 
 def one_in(rate: float) -> str:
@@ -44,12 +45,7 @@ def gaze(face: Face) -> str:
 
 
 def expression(face: Face) -> str:
-    parts = ["eyes open" if face.eyes_open >= 0.35 else "eyes closed"]
-    if face.smile >= 0.5:
-        parts.append("smiles")
-    if face.mouth_open >= 0.35:
-        parts.append("mouth open")
-    return ", ".join(parts)
+    return ", ".join(expression_words(face))
 
 
 def condition(face: Face) -> str:

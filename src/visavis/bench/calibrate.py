@@ -21,10 +21,10 @@ from visavis.bench.figures import write
 from visavis.bench.mixture import COMPONENTS, fit_child, fit_mixture
 from visavis.bench.recogniser import Recogniser
 from visavis.bench.sets import CHILDREN, SEED, FairFaces, group_of, hashed, load_sets
-from visavis.bench.ship import ship, ship_json
 from visavis.bench.strangers import Group, pair_up
 from visavis.bench.vectors import A, folder_set
 from visavis.core.errors import InputError
+from visavis.core.ship import ship, ship_json
 from visavis.faces.score import Calibration, Cohort, scores
 
 COMMAND = "visavis calibrate"

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from visavis.bench.geometry import FAIRFACE, Framed
 from visavis.bench.paint import paint
-from visavis.bench.ship import ship
 from visavis.bench.vectors import data_folder, decode, parquet_rows
 from visavis.core.progress import track
 from visavis.core.settings import usable_cores
+from visavis.core.ship import ship
 from visavis.core.types import Floats, Pixels
 from visavis.faces.cover import CoverNet, bands, features
 from visavis.faces.geometry import Points

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.bench.ship import ship
 from visavis.bench.vectors import data_folder, decode, parquet_rows
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.progress import track
 from visavis.core.settings import usable_cores
+from visavis.core.ship import ship
 from visavis.faces.geometry import DEPTH, Geometry, Placement, Points, measures, pose_of, umeyama
 from visavis.faces.mesh import LEFT_EYE, OUTER, RIGHT_EYE, fit_mesh
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from visavis.bench import wild
 from visavis.bench.figures import Figure, bootstrap, write
 from visavis.bench.peer import Peer
-from visavis.bench.vectors import central, data_folder, decode, parquet_rows, vector_set
+from visavis.bench.vectors import data_folder, decode, parquet_rows, vector_set
 from visavis.bench.verify import best_threshold
 from visavis.core.settings import private_folder, settings
 from visavis.core.types import Floats
 from visavis.faces import align
-from visavis.faces.analyse import find_faces
+from visavis.faces.analyse import central, find_faces
 from visavis.faces.embed import embed_chips
 from visavis.faces.score import calibration, scores
 

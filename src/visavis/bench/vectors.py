@@ -26,7 +26,7 @@ from visavis.core.errors import InputError, missing_extra
 from visavis.core.progress import track
 from visavis.core.settings import private_folder, settings
 from visavis.core.types import Face
-from visavis.faces.analyse import find_faces, needs
+from visavis.faces.analyse import central, find_faces, needs
 from visavis.media.folder import walk
 
 QUALITY = ("size_px", "sharpness", "pose", "light", "covered")
@@ -74,19 +74,6 @@ def parquet_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterable[dict
             yield from file.read_row_group(group, columns=list(columns)).to_pylist()
 
 
-def central(faces: Sequence[Face]) -> Face | None:
-    """The face nearest the middle of its photo: who a face crop shows."""
-    if not faces:
-        return None
-    height, width = faces[0].photo.pixels.shape[:2]
-
-    def off_centre(face: Face) -> float:
-        x1, y1, x2, y2 = face.box
-        return float(np.hypot((x1 + x2 - width) / 2, (y1 + y2 - height) / 2))
-
-    return min(faces, key=off_centre)
-
-
 def vector_set(name: str, files: Sequence[str], labels: Sequence[str], recogniser: Recogniser = A) -> VectorSet:
     """The vectors of a set of face crops (parquet files below VISAVIS_DATA/name, picture bytes in `image`)."""
     folder = data_folder(name)
@@ -129,13 +116,13 @@ def _all(sources: Sequence[bytes | Path], recogniser: Recogniser, label: str) ->
     weights.fetch(needs("yunet", embedding=True))
     chunks = [sources[start : start + CHUNK] for start in range(0, len(sources), CHUNK)]
     workers = min(settings().threads, len(chunks))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), one_thread) as pool:
         made = list(track(pool.map(_embed, chunks, [recogniser] * len(chunks)), label, len(chunks)))
     found, vectors, quality = (np.concatenate(parts) for parts in zip(*made, strict=True))
     return found, vectors, quality
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
     os.environ["VISAVIS_THREADS"] = "1"
 
 

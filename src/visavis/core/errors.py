@@ -22,5 +22,11 @@ class RefusedError(VisavisError):
 
 
 def missing_extra(extra: str, what: str) -> InputError:
-    """The one sentence for an absent optional dependency: what needs it and the command that adds it."""
-    return InputError(f"{what} needs the extra [{extra}]: pip install 'visavis[{extra}]'")
+    """What an absent optional dependency is needed for, and the command that adds it."""
+    text = f"{what} needs the extra [{extra}]: pip install 'visavis[{extra}]'"
+    if extra == "ml":
+        text += (
+            ". On Linux that brings gigabytes of CUDA; where there is no GPU, install torch first: "
+            "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+        )
+    return InputError(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
@@ -42,3 +43,38 @@ def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(label, total=total)
         yield lambda done: shown.update(task, completed=min(done, total))
+
+
+@contextlib.contextmanager
+def steps(label: str, total: int, done: int = 0, shown: bool = True) -> Iterator[Callable[[int, str], None]]:
+    """A bar of steps with remaining time and a line of figures; the function it gives takes the steps so far.
+
+    Where stderr is no terminal the line is printed once a minute.
+    """
+    if not shown:
+        yield lambda done, line: None
+        return
+    if not sys.stderr.isatty():
+        said = time.monotonic()
+
+        def quiet(done: int, line: str) -> None:
+            nonlocal said
+            if time.monotonic() - said > 60 or done == total:
+                said = time.monotonic()
+                say(f"{label}: step {done} of {total}  {line}")
+
+        yield quiet
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn(label),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[line]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total, completed=done, line="")
+        yield lambda done, line: bar.update(task, completed=done, line=line)

@@ -26,6 +26,7 @@ class Settings:
     weights, cache, tmp: what can be fetched or made again; data: folder of the user's own (album, runs, jobs, keys)
     threads:     for both runtimes
     data_sets:   folder of larger data sets or None (VISAVIS_DATA)
+    peers:       folder of other people's models or None (VISAVIS_PEERS)
     max_pixels:  photos above are refused before decoding (VISAVIS_MAX_PIXELS)
     commercial:  only weights with permissive terms may be loaded
     album:       path or URL of the album; may hold a password
@@ -38,6 +39,7 @@ class Settings:
     threads: int
     device: Device
     data_sets: Path | None
+    peers: Path | None
     max_pixels: int
     commercial: bool
     album: str
@@ -57,7 +59,7 @@ def settings() -> Settings:
     device = env("VISAVIS_DEVICE") or "cpu"
     if device not in ("cpu", "cuda"):
         raise InputError(f"--device / VISAVIS_DEVICE is cpu or cuda, not {device!r}.")
-    data_sets = env("VISAVIS_DATA")
+    data_sets, peers = env("VISAVIS_DATA"), env("VISAVIS_PEERS")
     licence = env("VISAVIS_LICENCE") or "any"
     if licence not in ("any", "commercial"):
         raise InputError(f"--licence / VISAVIS_LICENCE is any or commercial, not {licence!r}.")
@@ -69,6 +71,7 @@ def settings() -> Settings:
         threads=_positive("VISAVIS_THREADS", _own_cores()),
         device="cuda" if device == "cuda" else "cpu",
         data_sets=_folder("VISAVIS_DATA", data_sets) if data_sets else None,
+        peers=_folder("VISAVIS_PEERS", peers) if peers else None,
         max_pixels=_positive("VISAVIS_MAX_PIXELS", MAX_PIXELS),
         commercial=licence == "commercial",
         album=env("VISAVIS_ALBUM") or str(data / "album.db"),

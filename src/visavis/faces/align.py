@@ -70,6 +70,13 @@ def between(points: NDArray[Any], a: Template, b: Template) -> Affine:
     return compose(to_template(points, b), invert(to_template(points, a)))
 
 
+def between_templates(template: Template) -> Affine:
+    """float64 [2, 3], pixels of a crop to `recognise` or `portrait` -> pixels of `recognise`: alike for all faces."""
+    if template == "dlib":
+        raise ValueError("dlib's chip is cut by other points: its way to the others differs from face to face")
+    return invert(_PORTRAIT) if template == "portrait" else np.eye(2, 3)
+
+
 def crop(pixels: Pixels, points: NDArray[Any], template: Template) -> Crop:
     """The face with this mesh (or these five points) cut to a template; what lies beyond the photo is replicated."""
     to_crop = to_template(points, template)

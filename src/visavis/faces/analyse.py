@@ -91,6 +91,19 @@ def pick(faces: Sequence[Face], number: int, name: str) -> Face:
     return faces[0]
 
 
+def central(faces: Sequence[Face]) -> Face | None:
+    """The face nearest the middle of its photo: who a face crop shows."""
+    if not faces:
+        return None
+    height, width = faces[0].photo.pixels.shape[:2]
+
+    def off_centre(face: Face) -> float:
+        x1, y1, x2, y2 = face.box
+        return float(np.hypot((x1 + x2 - width) / 2, (y1 + y2 - height) / 2))
+
+    return min(faces, key=off_centre)
+
+
 def _face(number: int, photo: Photo, detection: Detection, mesh: Mesh) -> Face:
     pose = geometry.pose(mesh.points)
     eyes_open, mouth_open, smile = geometry.expression(mesh.points)

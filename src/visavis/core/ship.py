@@ -26,19 +26,20 @@ def ship(
     """Writes NAME.safetensors and indexes it. folder: the package's own (a source checkout) unless another is named."""
     from safetensors.numpy import save
 
-    return _ship(name, ".safetensors", save(dict(arrays)), terms, trained_on, command, folder)
+    return ship_file(name, ".safetensors", save(dict(arrays)), terms, trained_on, command, folder)
 
 
 def ship_json(
     name: str, table: Mapping[str, Any], *, terms: Terms, trained_on: str, command: str, folder: Path | None = None
 ) -> Path:
     """Writes NAME.json and indexes it."""
-    return _ship(name, ".json", json.dumps(table).encode(), terms, trained_on, command, folder)
+    return ship_file(name, ".json", json.dumps(table).encode(), terms, trained_on, command, folder)
 
 
-def _ship(
-    name: str, suffix: str, data: bytes, terms: Terms, trained_on: str, command: str, folder: Path | None
+def ship_file(
+    name: str, suffix: str, data: bytes, terms: Terms, trained_on: str, command: str, folder: Path | None = None
 ) -> Path:
+    """Writes NAME + suffix and indexes it."""
     folder = folder or shipped_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}{suffix}"

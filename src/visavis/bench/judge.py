@@ -1,0 +1,178 @@
+"""`visavis bench judge`: recogniser B beside its teachers and A, all on portrait frames, in one run; its thresholds and
+anchors; and how independent it is of A."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.bench.figures import Figure, write
+from visavis.bench.overlap import DOUBLES
+from visavis.bench.portraits import Portraits, portraits
+from visavis.bench.recognise import distance, limits, measures, protocol, stranger_scores
+from visavis.bench.sets import DOUBLES as FAIRFACE_DOUBLES
+from visavis.bench.sets import YOUNG
+from visavis.bench.vectors import data_folder
+from visavis.core import weights
+from visavis.core.errors import InputError
+from visavis.core.peers import peer_model
+from visavis.core.ship import ship_json
+from visavis.core.types import Floats
+from visavis.faces.judge import judge_portraits
+from visavis.training.teachers import TEACHERS
+
+RATES = (1e-2, 1e-3)
+REPEATS, BATCH = 3, 32
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """celeba: train people who are not in LFW; lfw: the test; fairface: strangers of known groups, from 20 on."""
+
+    celeba: Portraits
+    lfw: Portraits
+    fairface: Portraits
+
+
+def load() -> Sets:
+    celeba = portraits("identity", ["celeba_identity.parquet"], ("name", "file"))
+    train = json.loads((data_folder("identity") / "split.json").read_text())["train"]
+    names = celeba.labels["name"]
+    fairface = portraits("fairface", ["fairface_val_00.parquet"], ("age", "gender", "race", "file"))
+    doubles = np.isin(fairface.labels["file"], [f"val/{number}.jpg" for number in FAIRFACE_DOUBLES])
+    adult = ~np.isin(fairface.labels["age"], YOUNG)
+    return Sets(
+        celeba=celeba.take(celeba.found & np.isin(names, train) & ~np.isin(names, DOUBLES)),
+        lfw=portraits("lfw", ["lfw.parquet"], ("name", "index")),
+        fairface=fairface.take(fairface.found & adult & ~doubles),
+    )
+
+
+def run() -> None:
+    """Writes results/judge.json, and the anchors and thresholds that the judge's words come from."""
+    started = time.time()
+    weights.fetch(["judge_b"])
+    sets = load()
+    recognisers = {"b": _vectors(sets, "judge_b"), "a": _vectors(sets, "a")}
+    notes = ["all on portrait frames; lfw.*: B; NAME.lfw.*: the others"]
+    for name in TEACHERS:
+        try:
+            peer_model(name)
+        except InputError as error:
+            notes.append(f"not measured: {name} ({error})")
+            continue
+        recognisers[name] = _vectors(sets, name)
+    lfw = protocol(sets.lfw.labels["name"], sets.lfw.labels["index"])
+    figures: list[Figure] = []
+    for name, vectors in recognisers.items():
+        prefix = "lfw" if name == "b" else f"{name}.lfw"
+        figures += measures(prefix, lfw, distance(vectors["lfw"]), sets.lfw.found)
+    anchors = _anchors(sets, recognisers["b"]["celeba"])
+    for name in ("b", "a"):
+        figures += _groups("" if name == "b" else "a.", sets, recognisers[name])
+    figures += _independence(sets, recognisers["a"], recognisers["b"])
+    figures += [
+        Figure("anchor.n", anchors["n"], unit="cosine", better="neither"),
+        Figure("anchor.p", anchors["p"], unit="cosine", better="neither"),
+        *_cost(sets.lfw.crops),
+    ]
+    ship_json(
+        "judge_b_anchors",
+        anchors,
+        terms="permissive",
+        trained_on="nothing: two means and two thresholds, measured on 195 train people of CelebA",
+        command="visavis bench judge",
+    )
+    write("judge", figures, seed=0, started=started, notes=notes)
+
+
+def _vectors(sets: Sets, name: str) -> dict[str, Floats]:
+    parts = {"celeba": sets.celeba, "lfw": sets.lfw, "fairface": sets.fairface}
+    if name == "judge_b":
+        return {key: judge_portraits(part.crops) for key, part in parts.items()}
+    if name == "a":
+        return {key: part.vectors_a() for key, part in parts.items()}
+    return {key: TEACHERS[name].vectors(part.arcface()) for key, part in parts.items()}
+
+
+def _anchors(sets: Sets, vectors: Floats) -> dict[str, Any]:
+    """N and P: the mean cosine of two strangers and of two photos of one person; thresholds by false-match rate."""
+    names = sets.celeba.labels["name"]
+    cosine = vectors @ vectors.T
+    same = names[:, None] == names[None]
+    upper = np.triu(np.ones_like(same), 1)
+    strangers = cosine[~same & upper]
+    _, person = np.unique(names, return_inverse=True)
+    # Each person counts once, however many photos there are.
+    own = [cosine[np.ix_(rows, rows)][np.triu_indices(len(rows), 1)].mean() for rows in _rows_of(person)]
+    thresholds = dict(zip(map(str, RATES), limits(strangers, RATES), strict=True))
+    return {"n": float(strangers.mean()), "p": float(np.mean(own)), "thresholds": thresholds, "people": len(own)}
+
+
+def _rows_of(person: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    rows = [np.flatnonzero(person == i) for i in range(person.max() + 1)]
+    return [row for row in rows if len(row) > 1]
+
+
+def _groups(prefix: str, sets: Sets, vectors: Mapping[str, Floats]) -> list[Figure]:
+    """How often strangers of one group match where one in a thousand of CelebA's does."""
+    names = sets.celeba.labels["name"]
+    strangers = stranger_scores(names, distance(vectors["celeba"]), np.ones(len(names), bool))
+    limit = limits(strangers, (1e-3,))[0]
+    rates = {}
+    race = sets.fairface.labels["race"]
+    for group in np.unique(race):
+        part = vectors["fairface"][race == group]
+        score = distance(part)(np.arange(len(part)), np.arange(len(part)))[np.triu_indices(len(part), 1)]
+        rates[str(group)] = float((score > limit).mean())
+    worst = max(rates, key=lambda group: rates[group])
+    figures = [Figure(f"{prefix}fmr_worst_group_ratio", rates[worst] / 1e-3, unit="ratio", better="lower")]
+    for group, rate in rates.items():
+        label = group.lower().replace(" ", "_")
+        figures.append(Figure(f"{prefix}fmr.{label}", rate, better="lower", n=int((race == group).sum())))
+    return figures
+
+
+def _independence(sets: Sets, a: Mapping[str, Floats], b: Mapping[str, Floats]) -> list[Figure]:
+    """Spearman's correlation of both scores on pairs of strangers: LFW's 3,000, and by group."""
+    from scipy.stats import spearmanr
+
+    lfw = protocol(sets.lfw.labels["name"], sets.lfw.labels["index"])
+    kept = ~lfw.same & sets.lfw.found[lfw.a] & sets.lfw.found[lfw.b]
+    rows, columns = lfw.a[kept], lfw.b[kept]
+    one, other = ((v["lfw"][rows] * v["lfw"][columns]).sum(1) for v in (a, b))
+    value = float(spearmanr(one, other).statistic)
+    random = np.random.default_rng(0)
+    drawn = [random.integers(0, len(one), len(one)) for _ in range(200)]
+    low, high = np.percentile([spearmanr(one[d], other[d]).statistic for d in drawn], [2.5, 97.5])
+    name = "rank_correlation_with_a"
+    figures = [Figure(f"{name}.impostors", value, float(low), float(high), "rho", "lower", len(one))]
+    race = sets.fairface.labels["race"]
+    for group in np.unique(race):
+        members = np.flatnonzero(race == group)
+        upper = np.triu_indices(len(members), 1)
+        one, other = ((v["fairface"][members] @ v["fairface"][members].T)[upper] for v in (a, b))
+        label = str(group).lower().replace(" ", "_")
+        figures.append(Figure(f"{name}.{label}", float(spearmanr(one, other).statistic), None, None, "rho", "lower"))
+    return figures
+
+
+def _cost(crops: Any) -> list[Figure]:
+    batch = crops[:BATCH]
+    judge_portraits(batch)
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        judge_portraits(batch)
+        times.append((time.perf_counter() - began) / len(batch) * 1e3)
+    size = weights.entry("judge_b").bytes / 1e6
+    return [
+        Figure("ms_per_face", float(np.median(times)), min(times), max(times), "ms", "lower", REPEATS),
+        Figure("megabytes", size, unit="MB", better="lower"),
+    ]

@@ -1,0 +1,1 @@
+"""Whose face it is, as torch modules that a generator can learn from."""

@@ -1,0 +1,75 @@
+"""Typed configs: a frozen dataclass whose fields are settings, changed by key=value text from a command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Sequence
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from visavis.core.errors import InputError
+
+T = TypeVar("T")
+WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def changed(config: T, settings: Sequence[str]) -> T:
+    """The config with `key=value` applied; keys of nested configs are joined by dots.
+
+    Raises InputError for an unknown key (naming the nearest) and for text that is no value of the field's type.
+    """
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set takes KEY=VALUE, not {setting!r}.")
+        config = _with(config, key.strip().split("."), text.strip(), key.strip())
+    return config
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """The config as JSON can hold it."""
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()}
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """`key: old -> new` of everything that differs."""
+    return [f"{k}: {old.get(k)} -> {new.get(k)}" for k in sorted(old.keys() | new.keys()) if old.get(k) != new.get(k)]
+
+
+def nearest(word: str, words: Sequence[str]) -> str:
+    """The word that somebody may have meant, as the end of a sentence; else all of them."""
+    close = difflib.get_close_matches(word, words, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(words)}."
+
+
+def _with(config: Any, path: list[str], text: str, key: str) -> Any:
+    hints = get_type_hints(type(config))
+    names = [field.name for field in dataclasses.fields(config)]
+    if path[0] not in names:
+        raise InputError(f"There is no setting {key!r}: {nearest(path[0], names)}")
+    value = getattr(config, path[0])
+    if dataclasses.is_dataclass(value) and len(path) > 1:
+        return dataclasses.replace(config, **{path[0]: _with(value, path[1:], text, key)})
+    if len(path) > 1 or dataclasses.is_dataclass(value):
+        raise InputError(f"{key} is no single setting.")
+    return dataclasses.replace(config, **{path[0]: _value(text, hints[path[0]], key)})
+
+
+def _value(text: str, hint: Any, key: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if text.lower() in ("none", "") and type(None) in args:
+            return None
+        return _value(text, next(a for a in args if a is not type(None)), key)
+    if origin is Literal:
+        if text not in args:
+            raise InputError(f"{key} is {' or '.join(args)}, not {text!r}.")
+        return text
+    if origin is tuple:
+        return tuple(_value(part, args[0], key) for part in text.split(",") if part)
+    try:
+        return WORDS[text.lower()] if hint is bool else hint(text)
+    except (KeyError, ValueError) as error:
+        kind = {int: "a whole number", float: "a number", bool: "yes or no"}.get(hint, str(hint))
+        raise InputError(f"{key} is {kind}, not {text!r}.") from error

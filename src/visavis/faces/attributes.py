@@ -1,0 +1,94 @@
+"""What a face looks like: age, expression in words, and, for measuring bias alone, labels as a data set gives them.
+
+An age is what the face looks like ("looks about 40"), never what it is. Gender presentation and race are FairFace's
+labels: they exist to measure how well something works for whom, and nothing shows them unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from visavis.core import weights
+from visavis.core.devices import onnx_session
+from visavis.core.types import Face, Floats, Pixels
+
+RACES = ("White", "Black", "East Asian", "Southeast Asian", "Indian", "Middle Eastern", "Latino_Hispanic")
+BANDS = ((0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69))
+BATCH = 32
+EYES_OPEN, SMILES, MOUTH_OPEN = 0.35, 0.5, 0.35
+# Of a logistic distribution, scales around its middle that hold two thirds.
+TWO_THIRDS = float(np.log(5))
+
+
+@dataclass(frozen=True)
+class Age:
+    """years: the middle; low, high: where two thirds of such faces lie; band: as in FairFace ("30-39", "70+")"""
+
+    years: float
+    low: float
+    high: float
+
+    @property
+    def band(self) -> str:
+        return next((f"{low}-{high}" for low, high in BANDS if self.years < high + 1), "70+")
+
+    @property
+    def words(self) -> str:
+        """For people: "looks about 40 (33 to 47)"."""
+        return f"looks about {self.years:.0f} ({self.low:.0f} to {self.high:.0f})"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Shares 0..1 as FairFace labels such faces; for measuring bias only. female: of the label Female."""
+
+    female: float
+    race: dict[str, float]
+
+
+def ages(faces: Sequence[Face], network: str = "attributes") -> list[Age]:
+    """The age that each face looks like."""
+    return [_age(*row) for row in _run(_portraits(faces), network)[0]]
+
+
+def bias_labels(faces: Sequence[Face], network: str = "attributes") -> list[Labels]:
+    """Gender presentation and race as FairFace would label each face: to measure bias, for nothing else."""
+    _, gender, race = _run(_portraits(faces), network)
+    rows = zip(gender, race, strict=True)
+    return [Labels(float(g), dict(zip(RACES, map(float, r), strict=True))) for g, r in rows]
+
+
+def raw(portraits: Pixels, network: str = "attributes") -> tuple[Floats, Floats, Floats]:
+    """age [N, 2] (middle and scale of a logistic distribution in years), share of the label Female [N], shares of
+    RACES [N, 7], of portrait crops uint8 [N, 128, 128, 3]."""
+    return _run(portraits, network)
+
+
+def expression_words(face: Face) -> tuple[str, ...]:
+    """What the mesh says of the expression: whether the eyes are open, and smile and open mouth where there are."""
+    words = ["eyes open" if face.eyes_open >= EYES_OPEN else "eyes closed"]
+    words += ["smiles"] if face.smile >= SMILES else []
+    words += ["mouth open"] if face.mouth_open >= MOUTH_OPEN else []
+    return tuple(words)
+
+
+def _age(middle: float, scale: float) -> Age:
+    reach = TWO_THIRDS * float(scale)
+    return Age(max(0.0, float(middle)), max(0.0, float(middle) - reach), max(0.0, float(middle) + reach))
+
+
+def _portraits(faces: Sequence[Face]) -> Pixels:
+    crops = [face.crop("portrait").pixels for face in faces]
+    return np.stack(crops) if crops else np.empty((0, 128, 128, 3), np.uint8)
+
+
+def _run(portraits: Pixels, network: str) -> tuple[Floats, Floats, Floats]:
+    session = onnx_session(weights.path(network))
+    parts = [np.ascontiguousarray(portraits[i : i + BATCH]) for i in range(0, len(portraits), BATCH)]
+    made = [session.run(["age", "gender", "race"], {"crops": part}) for part in parts]
+    empty = (np.empty((0, 2), np.float32), np.empty(0, np.float32), np.empty((0, len(RACES)), np.float32))
+    age, gender, race = (np.concatenate([empty[k], *(part[k] for part in made)]) for k in range(3))
+    return age, gender, race

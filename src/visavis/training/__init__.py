@@ -1,0 +1,1 @@
+"""One loop, one data path, and the recipes that make what faces/ runs as ONNX."""

@@ -1,0 +1,67 @@
+"""Batches that follow from the number of a step: which rows, in which order, for which process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.core.catalogue import Terms
+from visavis.core.errors import InputError
+from visavis.training.cache import shuffled
+from visavis.training.prepare import Prepared
+from visavis.training.splits import KNOWN
+
+
+class Order:
+    """Rows of each step: every epoch is another permutation of 0 .. count - 1, and steps run across epochs.
+
+    weights: float [count]; rows are then drawn in proportion to them, with replacement.
+    """
+
+    def __init__(self, count: int, batch: int, seed: int, weights: NDArray[np.floating] | None = None) -> None:
+        if count < 1:
+            raise InputError("There is nothing to train on: the set has no row for this.")
+        self.count, self.batch, self.seed = count, batch, seed
+        self._weights = None if weights is None else np.asarray(weights, np.float64) / np.sum(weights)
+        self._epoch: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+
+    def __call__(self, step: int, rank: int = 0, world: int = 1) -> NDArray[np.int64]:
+        """int64 [batch / world]: the share of one process in the batch of this step."""
+        places = np.arange(step * self.batch, (step + 1) * self.batch)[rank::world]
+        epochs = places // self.count
+        rows = np.empty(len(places), np.int64)
+        for epoch in np.unique(epochs):
+            rows[epochs == epoch] = self._permutation(int(epoch))[places[epochs == epoch] % self.count]
+        return rows
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        if self._epoch[0] != epoch:
+            if self._weights is None:
+                made = shuffled(self.count, self.seed * 100_003 + epoch)
+            else:
+                random = np.random.default_rng([self.seed, epoch])
+                made = random.choice(self.count, self.count, p=self._weights)
+            self._epoch = (epoch, made)
+        return self._epoch[1]
+
+
+def strictest(data: Sequence[str], others: Sequence[Terms] = ()) -> Terms:
+    """The terms of weights trained on these data sets, with teachers of other terms: the strictest of all."""
+    found = {*others, *(KNOWN[name].terms if name in KNOWN else "unknown" for name in data)}
+    return next((terms for terms in STRICT if terms in found), "permissive")
+
+
+STRICT: tuple[Terms, ...] = ("unknown", "research-only")
+
+
+def enough(data: Prepared, least_train: int, least_val: int) -> tuple[Prepared, Prepared]:
+    """The training and validation rows. Raises InputError where a split has too few."""
+    train, val = data.part("train"), data.part("val")
+    for name, part, least in (("training", train, least_train), ("validation", val, least_val)):
+        if len(part) < least:
+            raise InputError(
+                f"{data.name} has {len(part)} photos for {name} after the split by person; {least} are needed."
+            )
+    return train, val

@@ -1,0 +1,112 @@
+"""How fast the training steps are on this machine, and where their time goes."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visavis.training.launch import RECIPES, recipe
+
+REPEATS, SECONDS, PROFILED, OPERATIONS = 3, 4.0, 3, 6
+
+
+@dataclass(frozen=True)
+class Timing:
+    """samples a second: median, lowest and highest of the repeats; batch: samples in a step"""
+
+    recipe: str
+    device: str
+    threads: int
+    precision: str
+    compiled: bool
+    batch: int
+    rate: float
+    low: float
+    high: float
+
+    @property
+    def name(self) -> str:
+        how = "compiled" if self.compiled else "eager"
+        where = f"{self.threads}_threads" if self.device == "cpu" else self.device
+        return f"{self.recipe}.{where}.{self.precision}.{how}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """An operation's share of the time of a step, 0..1."""
+
+    operation: str
+    share: float
+
+
+def timings(threads: int) -> Iterator[Timing]:
+    """Every recipe's step: one and all threads, float32 and bfloat16, eager and, with a compiler, compiled."""
+    devices = [("cpu", count) for count in sorted({1, threads})]
+    devices += [("cuda", threads)] if torch.cuda.is_available() else []
+    ways = (False, True) if shutil.which("c++") or shutil.which("cl") else (False,)
+    before = torch.get_num_threads()
+    try:
+        for name in RECIPES:
+            for device, count in devices:
+                torch.set_num_threads(count)
+                for precision in ("float32", "bfloat16"):
+                    for compiled in ways:
+                        yield _timing(name, device, count, precision, compiled)
+    finally:
+        torch.set_num_threads(before)
+
+
+def shares(name: str) -> list[Share]:
+    """The operations in which a step of this recipe spends most of its time, the largest first."""
+    run, _ = _stepper(name, "cpu", "float32", False)
+    run()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        for _ in range(PROFILED):
+            run()
+    rows = profiler.key_averages()
+    total = sum(row.self_cpu_time_total for row in rows)
+    rows = sorted(rows, key=lambda row: -row.self_cpu_time_total)[:OPERATIONS]
+    return [Share(row.key.removeprefix("aten::"), row.self_cpu_time_total / total) for row in rows]
+
+
+def _timing(name: str, device: str, threads: int, precision: str, compiled: bool) -> Timing:
+    run, batch = _stepper(name, device, precision, compiled)
+    for _ in range(3):
+        run()
+    rates = []
+    for _ in range(REPEATS):
+        began, steps = time.perf_counter(), 0
+        while time.perf_counter() - began < SECONDS or not steps:
+            run()
+            steps += 1
+        rates.append(steps * batch / (time.perf_counter() - began))
+    low, rate, high = min(rates), sorted(rates)[len(rates) // 2], max(rates)
+    return Timing(name, device, threads, precision, compiled, batch, rate, low, high)
+
+
+def _stepper(name: str, device: str, precision: str, compiled: bool) -> tuple[Any, int]:
+    """A function that does one training step on made-up data, and the size of its batch."""
+    torch.manual_seed(0)
+    module = recipe(name)
+    config = replace(module.CONFIG, schedule=replace(module.CONFIG.schedule, batch=32))
+    modules = {key: part.to(device).train() for key, part in module.build(config).items()}
+    called = {key: torch.compile(part) for key, part in modules.items()} if compiled else modules
+    batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in module.made_up(config).items()}
+    optimizer = torch.optim.AdamW([p for part in modules.values() for p in part.parameters()], 1e-4)
+
+    def run() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = module.step(called, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return run, config.schedule.batch

@@ -1,0 +1,1 @@
+"""Recipes: each trains one network that faces/ runs as ONNX without torch."""

@@ -1,0 +1,59 @@
+"""Typed configs: what a user types after --set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from visavis.core.config import changed, differences, plain
+from visavis.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Inner:
+    steps: int = 10
+    kind: Literal["a", "b"] = "a"
+
+
+@dataclass(frozen=True)
+class Config:
+    rate: float = 0.1
+    deep: bool = False
+    names: tuple[str, ...] = ("x",)
+    limit: int | None = None
+    inner: Inner = field(default_factory=Inner)
+
+
+def test_text_becomes_a_value_of_the_field_s_type() -> None:
+    made = changed(Config(), ["rate=1e-3", "deep=yes", "names=a,b", "limit=4", "inner.steps=20", "inner.kind=b"])
+    assert made == Config(1e-3, True, ("a", "b"), 4, Inner(20, "b"))
+    assert changed(made, ["limit=none"]).limit is None
+    assert plain(made)["names"] == ["a", "b"] and plain(made)["inner"] == {"steps": 20, "kind": "b"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("rat=1", "did you mean 'rate'"),
+        ("inner.step=1", "did you mean 'steps'"),
+        ("quite=1", "known are rate, deep"),
+        ("rate=fast", "rate is a number"),
+        ("inner.steps=2.5", "whole number"),
+        ("deep=perhaps", "yes or no"),
+        ("inner.kind=c", "a or b"),
+        ("rate", "KEY=VALUE"),
+        ("inner=3", "no single setting"),
+        ("rate.x=3", "no single setting"),
+    ],
+)
+def test_what_is_wrong_is_named(setting: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        changed(Config(), [setting])
+
+
+def test_differences_name_both_values() -> None:
+    old, new = plain(Config()), plain(changed(Config(), ["rate=1", "inner.steps=3"]))
+    lines = differences(old, new)
+    assert "rate: 0.1 -> 1.0" in lines and len(lines) == 2

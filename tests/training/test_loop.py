@@ -1,0 +1,189 @@
+"""The loop's promises: the same bits after a stop, one process or two, and what is kept when something goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+from torch import nn  # noqa: E402
+
+from visavis.core.errors import InputError  # noqa: E402
+from visavis.training import selfcheck  # noqa: E402
+from visavis.training.loop import Hooks, Schedule, fit, rate_at  # noqa: E402
+
+SCHEDULE = Schedule(steps=8, batch=4, warmup=2, ema=0.5, workers=0, precision="float32")
+
+
+def data(step: int, rank: int, world: int) -> dict[str, Any]:
+    torch.manual_seed(step)
+    x = torch.randn(4, 3)
+    return {"x": x[rank::world], "y": x.sum(1, keepdim=True)[rank::world], "step": step}
+
+
+def line_fit(modules: Any, batch: Any) -> Any:
+    return (modules["line"](batch["x"]) - batch["y"]).square().mean()
+
+
+def run(folder: Path, step: Any = line_fit, schedule: Schedule = SCHEDULE, **options: Any) -> Any:
+    torch.manual_seed(0)
+    line = nn.Linear(3, 1)
+    settings = {"config": {"a": 1}, **options}
+    optimizer = torch.optim.SGD(line.parameters(), 0.1)
+    hooks = settings.pop("hooks", None)
+    return fit(step, {"line": line}, {"line": optimizer}, data, schedule, hooks, folder=folder, **settings)
+
+
+def test_a_run_that_was_stopped_after_every_step_ends_with_the_same_bits(tmp_path: Path) -> None:
+    assert selfcheck.resumes_to_the_same_bits(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == selfcheck.SCHEDULE.steps
+
+
+def test_two_processes_learn_the_same_as_one(tmp_path: Path) -> None:
+    assert selfcheck.two_processes_difference(tmp_path) < 1e-4
+
+
+def test_it_learns_and_leaves_curve_metrics_and_weights(tmp_path: Path) -> None:
+    seen: list[float] = []
+
+    def validate(modules: Any) -> dict[str, float]:
+        assert not modules["line"].training
+        seen.append(float((modules["line"].weight.detach() - 1).abs().max()))
+        return {"right": -seen[-1]}
+
+    def sheet(modules: Any) -> Any:
+        import numpy as np
+
+        return np.full((8, 8, 3), 200, np.uint8)
+
+    schedule = replace(SCHEDULE, steps=200, every=0.001)
+    result = run(tmp_path, schedule=schedule, hooks=Hooks(validate, sheet, best="right"))
+    assert result.finished and result.step == 200
+    assert seen[-1] < 0.05 < seen[0]
+    assert (tmp_path / "curve.png").stat().st_size > 2000 and (tmp_path / "sheet.png").exists()
+    from visavis.training.checkpoint import unpacked
+
+    best = unpacked(tmp_path / "best.safetensors", "line")
+    assert float((best["weight"] - 1).abs().max()) < 0.05
+    facts = json.loads((tmp_path / "run.json").read_text())
+    assert facts["precision"] == "float32" and facts["best"]["figure"] == "right"
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+
+
+def test_several_optimisers_step_in_the_order_in_which_losses_are_given(tmp_path: Path) -> None:
+    a, b = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.constant_(a.weight, 2.0)
+    nn.init.constant_(b.weight, 5.0)
+    seen = []
+
+    def step(modules: Any, batch: Any) -> Iterator[tuple[str, Any]]:
+        one = torch.ones(1, 1)
+        yield "a", (modules["a"](one) * modules["b"](one).detach()).mean()
+        seen.append(float(modules["a"](one)))  # a has moved before b's loss is computed
+        yield "b", (modules["a"](one).detach() * modules["b"](one)).mean()
+        yield "shown only", modules["b"](one).mean().detach()
+
+    optimizers = {"a": torch.optim.SGD(a.parameters(), 0.1), "b": torch.optim.SGD(b.parameters(), 0.1)}
+    schedule = Schedule(steps=1, batch=4, warmup=0, decay=0, ema=0, clip=1e9, workers=0, precision="float32")
+    result = fit(step, {"a": a, "b": b}, optimizers, data, schedule, folder=tmp_path, config={})
+    assert seen == [pytest.approx(1.5)]
+    assert float(result.modules["b"].weight) == pytest.approx(5 - 0.1 * 1.5)
+    assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])["shown only"] == pytest.approx(4.85)
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    def step(modules: Any, batch: Any) -> Any:
+        return line_fit(modules, batch) * (float("nan") if batch["step"] == 5 else 1.0)
+
+    with pytest.raises(InputError, match=r"step 6.*checkpoint of step 5 is kept"):
+        run(tmp_path, step, replace(SCHEDULE, every=0))
+    assert json.loads((tmp_path / "last.json").read_text()) == {"step": 5}
+    assert run(tmp_path, line_fit, resume=True).finished
+
+
+def test_another_config_and_a_run_that_exists_are_refused(tmp_path: Path) -> None:
+    run(tmp_path, minutes=0)
+    with pytest.raises(InputError, match="--resume"):
+        run(tmp_path)
+    with pytest.raises(InputError, match="a: 1 -> 2"):
+        run(tmp_path, config={"a": 2}, resume=True)
+    assert run(tmp_path, resume=True).finished
+
+
+def test_two_trainings_in_one_folder_are_refused(tmp_path: Path) -> None:
+    def step(modules: Any, batch: Any) -> Any:
+        with pytest.raises(InputError, match="Another process trains"):
+            run(tmp_path, line_fit, resume=True)
+        return line_fit(modules, batch)
+
+    run(tmp_path, step, replace(SCHEDULE, steps=1))
+
+
+SCRIPT = """
+import sys, resource
+sys.path.insert(0, {folder!r})
+from pathlib import Path
+from test_loop import *
+def slow(modules, batch):
+    time.sleep(0.05)
+    return line_fit(modules, batch)
+"""
+
+
+def script(code: str, **options: Any) -> Any:
+    text = SCRIPT.format(folder=str(Path(__file__).parent)) + code
+    return subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_a_full_disk_at_a_checkpoint_keeps_the_one_before(tmp_path: Path) -> None:
+    run(tmp_path, minutes=0)
+    code = f"""
+resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200))
+import signal as s; s.signal(s.SIGXFSZ, s.SIG_IGN)
+try: run(Path({str(tmp_path)!r}), resume=True)
+except InputError as error: sys.exit(str(error))
+"""
+    process = script(code)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1 and "checkpoint of step 8 could not be written" in errors, errors
+    assert "checkpoint of step 1 is kept" in errors
+    assert not list(tmp_path.glob("checkpoints.part*"))
+    assert run(tmp_path, resume=True).finished
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise on Windows")
+def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
+    process = script(f"run(Path({str(tmp_path)!r}), slow, replace(SCHEDULE, steps=10_000))")
+    until = time.monotonic() + 60
+    while not (tmp_path / "metrics.jsonl").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0 and "KeyboardInterrupt" in errors
+    step = json.loads((tmp_path / "last.json").read_text())["step"]
+    assert 0 < step < 10_000
+    assert (tmp_path / "checkpoints" / f"{step:08d}").is_dir()
+
+
+def test_rates_rise_stay_and_fall() -> None:
+    schedule = Schedule(steps=100, batch=1, warmup=10, decay=0.2)
+    rates = [rate_at(step, schedule) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9:80] == [1.0] * 71
+    assert rates[80:] == sorted(rates[80:], reverse=True) and 0 < rates[-1] < 0.1
+
+
+def test_bfloat16_trains_too(tmp_path: Path) -> None:
+    assert run(tmp_path, schedule=replace(SCHEDULE, precision="bfloat16")).finished

@@ -35,6 +35,7 @@ __all__ = [
     "compare",
     "look",
     "open_photo",
+    "train",
 ]
 
 
@@ -93,3 +94,26 @@ def compare(
         choose(b, chosen[1], detector=detector),
         max_false_match=max_false_match,
     )
+
+
+def train(
+    name: str,
+    *,
+    data: str | None = None,
+    minutes: float = 60,
+    resume: bool = False,
+    settings: Sequence[str] = (),
+    run: str | None = None,
+) -> dict[str, float]:
+    """Trains one of the networks (extra [ml]); the figures of the last validation by name.
+
+    The same call works on a laptop, on a GPU and in each process of `accelerate launch`. name: "judge", "attributes"
+    or "parser"; data: a data set by name, a folder of photos, a .parquet or .tar; minutes: it stops after so long and
+    goes on by resume=True; settings: "key=value" as after --set; run: its folder below VISAVIS_HOME/runs, else the
+    name. Raises InputError for an unknown name or setting, and where the data is too little.
+    """
+    from visavis.training.launch import start
+
+    result, _ = start(name, data=data, minutes=minutes, resume=resume, settings=settings, run=run)
+    figures: dict[str, float] = result.figures
+    return figures

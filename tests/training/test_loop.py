@@ -187,3 +187,31 @@ def test_rates_rise_stay_and_fall() -> None:
 
 def test_bfloat16_trains_too(tmp_path: Path) -> None:
     assert run(tmp_path, schedule=replace(SCHEDULE, precision="bfloat16")).finished
+
+
+def test_the_average_keeps_its_own_statistics(tmp_path: Path) -> None:
+    """Weights that moved far: averaged weights with the last statistics of batch norm would give nonsense."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 1))
+
+    def step(modules: Any, batch: Any) -> Any:
+        return (modules["net"](50 * batch["x"]) - 50 * batch["y"]).square().mean() / 2500
+
+    seen = []
+
+    def validate(modules: Any) -> dict[str, float]:
+        x = torch.randn(256, 3)
+        with torch.no_grad():
+            off = modules["net"](50 * x) / 50 - x.sum(1, keepdim=True)
+        seen.append(float(off.square().mean()))
+        return {"right": -seen[-1]}
+
+    def larger(step: int, rank: int, world: int) -> dict[str, Any]:
+        torch.manual_seed(step)
+        x = torch.randn(32, 3)
+        return {"x": x, "y": x.sum(1, keepdim=True)}
+
+    schedule = replace(SCHEDULE, steps=300, batch=32, ema=0.98, decay=0)
+    optimizer = torch.optim.Adam(net.parameters(), 0.05)
+    fit(step, {"net": net}, {"net": optimizer}, larger, schedule, Hooks(validate), folder=tmp_path, config={})
+    assert seen[-1] < 0.3

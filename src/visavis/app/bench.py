@@ -21,6 +21,7 @@ BENCHES = {
     "recognise": "LFW and whole photos: accuracy, true matches at set false-match rates, beside face_recognition.",
     "overlap": "People of CelebA who are in LFW too: the closest pairs.",
     "judge": "Recogniser B on portrait frames beside its teachers and A, its anchors, its independence of A.",
+    "attributes": "Age and gender presentation of every copy beside a peer's, by group.",
     "train": "Resuming, two processes, and the speed of every training step (writes docs/speed.md).",
     "speed": "The whole path and its parts against face_recognition and dlib, and memory.",
     "cluster": "People found in photos of 100 people and in whole photos, beside plain methods.",
@@ -31,15 +32,28 @@ BENCHES = {
 }
 
 
+# These draw their worst errors too, where a folder is named.
+DRAWN = ("overlap", "judge", "attributes", "parser")
+Sheets = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="draw the worst errors here; research photos: not to be published"),
+]
+
+
 def _add(name: str, help: str) -> None:
-    def command() -> None:
+    def drawn(sheets: Sheets = None) -> None:
+        run(name, sheets)
+
+    def plain() -> None:
         run(name)
 
-    app.command(name, help=help)(command)
+    app.command(name, help=help)(drawn if name in DRAWN else plain)
 
 
-def run(name: str) -> None:
-    importlib.import_module(f"visavis.bench.{name}").run()
+def run(name: str, sheets: Path | None = None) -> None:
+    """Measures and writes results/NAME.json; sheets: a folder for pictures of the worst errors."""
+    measure = importlib.import_module(f"visavis.bench.{name}").run
+    measure(sheets) if name in DRAWN else measure()
     say(f"written: results/{name}.json (visavis results {name} prints it)")
 
 

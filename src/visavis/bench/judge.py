@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from visavis.core.peers import peer_model
 from visavis.core.ship import ship_json
 from visavis.core.types import Floats
 from visavis.faces.judge import judge_portraits
+from visavis.training.sheet import grid
 from visavis.training.teachers import TEACHERS
 
 RATES = (1e-2, 1e-3)
@@ -54,8 +56,9 @@ def load() -> Sets:
     )
 
 
-def run() -> None:
-    """Writes results/judge.json, and the anchors and thresholds that the judge's words come from."""
+def run(folder: Path | None = None) -> None:
+    """Writes results/judge.json, the anchors and thresholds that the judge's words come from, and, where a folder is
+    named, sheets of the most alike strangers and the least alike photos of one person."""
     started = time.time()
     weights.fetch(["judge_b"])
     sets = load()
@@ -90,6 +93,20 @@ def run() -> None:
         command="visavis bench judge",
     )
     write("judge", figures, seed=0, started=started, notes=notes)
+    if folder:
+        _sheets(folder, sets.lfw, recognisers["b"]["lfw"])
+
+
+def _sheets(folder: Path, rows: Portraits, vectors: Floats, count: int = 30) -> None:
+    from PIL import Image
+
+    lfw = protocol(rows.labels["name"], rows.labels["index"])
+    cosine = (vectors[lfw.a] * vectors[lfw.b]).sum(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, wrong in (("strangers", np.where(lfw.same, -2, cosine)), ("same", np.where(lfw.same, -cosine, -2))):
+        pairs = np.argsort(-wrong)[:count]
+        pictures = [np.hstack([rows.crops[lfw.a[i]], rows.crops[lfw.b[i]]]) for i in pairs]
+        Image.fromarray(grid(pictures, 6)).save(folder / f"judge-{name}.png")
 
 
 def _vectors(sets: Sets, name: str) -> dict[str, Floats]:

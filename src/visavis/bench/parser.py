@@ -65,12 +65,15 @@ class Compared:
         return np.array([both, either])
 
 
-def run() -> None:
-    """Writes results/parser.json."""
+def run(folder: Path | None = None) -> None:
+    """Writes results/parser.json and, where a folder is named, sheets of the worst rows."""
     started = time.time()
     parsers, absent = available()
     rows = [figure for parser in parsers for figure in (*_celebamask(parser), *_landmarks68(parser))]
     write("parser", rows, seed=0, started=started, notes=[*NOTES, *absent])
+    if folder:
+        for parser in parsers:
+            sheet(folder, parser)
 
 
 def available() -> tuple[list[Parser], list[str]]:

@@ -278,8 +278,16 @@ def _accelerator(chosen: precision.Precision, folder: Path, trackers: str) -> Ac
 
 
 def _average(module: nn.Module, decay: float) -> AveragedModel:
-    # Decay 0 keeps the last weights.
-    return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    """A moving average of weights and of batch norm's statistics, which belong to the weights they were taken with.
+
+    It forgets the first steps: the decay rises to its value as (1 + n) / (10 + n). Decay 0 keeps the last weights.
+    """
+
+    def update(averaged: Any, current: Any, count: Tensor | int) -> None:
+        now = min(decay, (1 + int(count)) / (10 + int(count)))
+        get_ema_multi_avg_fn(now)(averaged, current, count)  # type: ignore[no-untyped-call]
+
+    return AveragedModel(module, multi_avg_fn=update, use_buffers=True)
 
 
 class _Interrupt:

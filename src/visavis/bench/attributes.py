@@ -1,0 +1,135 @@
+"""`visavis bench attributes`: age and gender presentation of every copy beside a peer's, on photos that no copy saw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.bench.figures import Figure, bootstrap, write
+from visavis.bench.portraits import Portraits, portraits
+from visavis.bench.vectors import data_folder, parquet_rows
+from visavis.core import weights
+from visavis.core.devices import onnx_session
+from visavis.core.errors import InputError
+from visavis.core.peers import peer_model
+from visavis.core.types import Floats
+from visavis.faces.attributes import RACES, raw
+from visavis.training.cache import key_of
+from visavis.training.sheet import grid
+from visavis.training.splits import KNOWN
+
+COPIES = {
+    "permissive": "attributes",
+    "permissive_judge": "attributes_judge",
+    "research": "attributes_research",
+    "research_judge": "attributes_research_judge",
+}
+ADULT = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """years [N], female [N] (share 0..1), race [N] (index into RACES, or None where it is not told)"""
+
+    years: NDArray[np.floating]
+    female: NDArray[np.floating]
+    race: NDArray[np.int64] | None = None
+
+
+def run(folder: Path | None = None) -> None:
+    """Writes results/attributes.json and, where a folder is named, sheets of the worst errors."""
+    started = time.time()
+    notes = [f"utkface: held-out photos of people who look {ADULT} or older by their label; fairface: val"]
+    utk, fairface = held_out(), portraits("fairface", ["fairface_val_00.parquet"], ("age", "gender", "race", "file"))
+    utk, fairface = utk.take(utk.found), fairface.take(fairface.found)
+    figures = []
+    for name, answers in _answers(utk, notes):
+        figures += _ages(name, utk, answers.years)
+        figures += _genders(f"gender.accuracy.{name}", utk, answers.female)
+        if folder:
+            _sheet(folder / f"age-{name}.png", utk, answers.years)
+    for name, answers in _answers(fairface, notes[:0]):
+        figures += _genders(f"gender.accuracy.fairface.{name}", fairface, answers.female)
+        if answers.race is not None:
+            truth = np.array([RACES.index(str(race)) for race in fairface.labels["race"]])
+            right = answers.race == truth
+            figures.append(
+                Figure(f"race.accuracy.fairface.{name}", float(right.mean()), *bootstrap(right), n=len(right))
+            )
+    write("attributes", figures, seed=0, started=started, notes=notes)
+
+
+def held_out() -> Portraits:
+    """UTKFace's test photos of adults."""
+    rows = portraits("utkface", ["utkface.parquet"], ("age", "gender", "race", "file"))
+    images = (row["image"] for row in parquet_rows([data_folder("utkface") / "utkface.parquet"], ["image"]))
+    test = np.array([KNOWN["utkface"].split(key_of(image).hex(), {}) == "test" for image in images])
+    return rows.take(test & (rows.labels["age"] >= ADULT))
+
+
+def _answers(rows: Portraits, notes: list[str]) -> Iterator[tuple[str, Answers]]:
+    for name, network in COPIES.items():
+        try:
+            weights.entry(network)
+        except InputError:
+            notes.append(f"not measured: {name} (not shipped yet)")
+            continue
+        age, female, race = raw(rows.crops, network)
+        yield name, Answers(age[:, 0], female, race.argmax(1))
+    try:
+        yield "peer", _peer(rows)
+    except InputError as error:
+        notes.append(f"not measured: peer ({error})")
+
+
+def _peer(rows: Portraits) -> Answers:
+    """InsightFace's first genderage model: 202 numbers, female and male, then 100 pairs: one for each year."""
+    session = onnx_session(peer_model("genderage_v1"))
+    crops: Floats = rows.arcface().transpose(0, 3, 1, 2).astype(np.float32)
+    made = np.stack([session.run(None, {"data": crop[None]})[0].reshape(-1) for crop in crops])
+    pairs = made[:, 2:].reshape(len(made), 100, 2)
+    return Answers((pairs[..., 1] > pairs[..., 0]).sum(1).astype(float), (made[:, 0] > made[:, 1]).astype(float))
+
+
+def _ages(name: str, rows: Portraits, years: NDArray[np.floating]) -> list[Figure]:
+    off = np.abs(years - rows.labels["age"])
+    figures = [Figure(f"age.mae.{name}", float(off.mean()), *bootstrap(off), "years", "lower", len(off))]
+    for group, mine in _groups(rows):
+        part = off[mine]
+        value, interval = float(part.mean()), bootstrap(part)
+        figures.append(Figure(f"age.mae.{name}.{group}", value, *interval, "years", "lower", len(part)))
+    return figures
+
+
+def _genders(name: str, rows: Portraits, female: NDArray[np.floating]) -> list[Figure]:
+    right = (female > 0.5) == (rows.labels["gender"] == "Female")
+    figures = [Figure(name, float(right.mean()), *bootstrap(right), n=len(right))]
+    for group, mine in _groups(rows):
+        figures.append(Figure(f"{name}.{group}", float(right[mine].mean()), *bootstrap(right[mine]), n=int(mine.sum())))
+    return figures
+
+
+def _groups(rows: Portraits) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The set's own labels of gender presentation and race."""
+    for column in ("gender", "race"):
+        for value in np.unique(rows.labels[column]):
+            yield str(value).lower().replace(" ", "_"), rows.labels[column] == value
+
+
+def _sheet(path: Path, rows: Portraits, years: NDArray[np.floating], count: int = 40) -> None:
+    from PIL import Image, ImageDraw
+
+    worst = np.argsort(-np.abs(years - rows.labels["age"]))[:count]
+    pictures = []
+    for i in worst:
+        picture = Image.fromarray(rows.crops[i])
+        ImageDraw.Draw(picture).text((2, 2), f"{rows.labels['age'][i]} -> {years[i]:.0f}", fill=(255, 255, 0))
+        pictures.append(np.asarray(picture))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(grid(pictures, 10)).save(path)

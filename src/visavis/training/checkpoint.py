@@ -72,6 +72,7 @@ class Run:
         part = self.folder / f"checkpoints.part-{step}"
         try:
             accelerator.save_state(str(part))
+            accelerator.wait_for_everyone()  # each process writes a part of its own
             if accelerator.is_main_process:
                 target = self._checkpoint(step)
                 private_folder(target.parent)

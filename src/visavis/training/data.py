@@ -11,7 +11,7 @@ from visavis.core.catalogue import Terms
 from visavis.core.errors import InputError
 from visavis.training.cache import shuffled
 from visavis.training.prepare import Prepared
-from visavis.training.splits import KNOWN
+from visavis.training.rows import source
 
 
 class Order:
@@ -49,7 +49,7 @@ class Order:
 
 def strictest(data: Sequence[str], others: Sequence[Terms] = ()) -> Terms:
     """The terms of weights trained on these data sets, with teachers of other terms: the strictest of all."""
-    found = {*others, *(KNOWN[name].terms if name in KNOWN else "unknown" for name in data)}
+    found = {*others, *(source(name).terms for name in data)}
     return next((terms for terms in STRICT if terms in found), "permissive")
 
 

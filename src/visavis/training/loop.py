@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
+from accelerate.utils import is_tensorboard_available
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -167,6 +168,8 @@ class _State:
                 run.metrics.add(losses, schedule.batch)
                 if self.done % LOG_EVERY == 0 or self.done == 1:
                     run.metrics.flush(self.done, rate_at(number, schedule), main)
+                    if accelerator.trackers:
+                        accelerator.log(run.metrics.last(), step=self.done)
                 show(self.done, run.metrics.line())
                 now = time.monotonic()
                 over = self._agreed(now - began > minutes * 60 or interrupt.stopped)
@@ -225,8 +228,6 @@ class _State:
             if hooks.best and figures[hooks.best] > run.get("best", {"value": -math.inf})["value"]:
                 run.keep_best(modules, hooks.best, figures[hooks.best])
             run.draw(hooks.sheet(modules) if hooks.sheet else None)
-            if self.accelerator.trackers:
-                self.accelerator.log(run.metrics.last(), step=self.done)
         self.accelerator.wait_for_everyone()
 
     def averaged(self) -> dict[str, nn.Module]:
@@ -270,6 +271,8 @@ def _precision(
 def _accelerator(chosen: precision.Precision, folder: Path, trackers: str) -> Accelerator:
     # It remembers the precision of a process's first run for all later ones.
     AcceleratorState._reset_state()
+    if trackers == "tensorboard" and not is_tensorboard_available():
+        raise InputError("--tensorboard needs the package tensorboard: pip install tensorboard")
     mixed = "bf16" if chosen == "bfloat16" else "no"
     made = Accelerator(mixed_precision=mixed, log_with=trackers or None, project_dir=folder if trackers else None)
     if trackers:

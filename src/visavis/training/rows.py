@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from visavis.core.catalogue import Terms
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.settings import settings
 from visavis.media.folder import walk
@@ -72,6 +73,18 @@ class Source:
     @property
     def person(self) -> str:
         return self.known.person if self.known else "person"
+
+    @property
+    def terms(self) -> Terms:
+        """Of a known set, or as `data pack` wrote them into its file; else unknown."""
+        if self.known:
+            return self.known.terms
+        if self.kind != "parquet":
+            return "unknown"
+        import pyarrow.parquet as pq
+
+        found = {(pq.read_schema(path).metadata or {}).get(b"terms", b"").decode() for path in self.files}
+        return next((terms for terms in get_args(Terms) if found == {terms}), "unknown")
 
     def split(self, person: str, labels: Labels) -> Split:
         """A user's own column `split` decides, else the hash. Raises InputError where it says another word."""

@@ -92,7 +92,7 @@ def test_several_optimisers_step_in_the_order_in_which_losses_are_given(tmp_path
     def step(modules: Any, batch: Any) -> Iterator[tuple[str, Any]]:
         one = torch.ones(1, 1)
         yield "a", (modules["a"](one) * modules["b"](one).detach()).mean()
-        seen.append(float(modules["a"](one)))  # a has moved before b's loss is computed
+        seen.append(float(modules["a"](one).detach()))  # a has moved before b's loss is computed
         yield "b", (modules["a"](one).detach() * modules["b"](one)).mean()
         yield "shown only", modules["b"](one).mean().detach()
 

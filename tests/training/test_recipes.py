@@ -197,3 +197,15 @@ def test_too_little_data_is_said(small: dict[str, bytes], home: Path, tmp_path: 
 
 def test_shipped_folder_is_the_distribution() -> None:
     assert (shipped_folder() / "index.json").exists()
+
+
+def test_a_run_may_begin_from_another_s_weights(faces: Path, teacher: Path, home: Path) -> None:
+    settings = [*QUICK, f"teachers={teacher}", "views=1"]
+    first, folder = launch.start("judge", data=str(faces), settings=settings)
+    still = [*settings, "rate=0", "schedule.steps=1", "weight_decay=0", f"start={folder / 'best.safetensors'}"]
+    second, _ = launch.start("judge", data=str(faces), settings=still, run="second")
+    names = [name for name, _ in first.modules["judge"].named_parameters()]
+    ours, theirs = (result.modules["judge"].state_dict() for result in (first, second))
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-3) for name in names)  # stored as fp16
+    with pytest.raises(InputError, match=r"best\.safetensors"):
+        launch.start("judge", data=str(faces), settings=[*settings, "start=nothing"], run="third")

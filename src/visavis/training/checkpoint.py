@@ -138,8 +138,11 @@ def packed(modules: Mapping[str, nn.Module]) -> bytes:
 
 
 def unpacked(path: Path, name: str) -> dict[str, Tensor]:
-    """The float32 state of one module out of a file that `packed` made."""
+    """The float32 state of one module out of a file that `packed` made; InputError where there is no such file."""
     from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: name a run's best.safetensors.")
 
     prefix = name + "."
     return {

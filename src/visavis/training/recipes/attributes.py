@@ -45,7 +45,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Config:
-    """judge: the copy that only measures; start: a run's folder below VISAVIS_HOME/runs to begin from."""
+    """judge: the copy that only measures; start: a run's best.safetensors to begin from."""
 
     data: tuple[str, ...] = ("fairface",)
     judge: bool = False
@@ -129,7 +129,7 @@ def train(config: Config, folder: Path, *, minutes: float, resume: bool, tracker
     modules = build(config)
     module = modules["attributes"]
     if config.start:
-        module.load_state_dict(unpacked(folder.parent / config.start / "best.safetensors", "attributes"))
+        module.load_state_dict(unpacked(Path(config.start), "attributes"))
 
     def validate(modules: Modules) -> dict[str, float]:
         made = answers(modules["attributes"], shown)

@@ -46,12 +46,13 @@ TARGETS = 1  # changes whenever the same photos and teachers would give other ta
 @dataclass(frozen=True)
 class Config:
     """teachers: whose answers are learnt; views: the photo itself and so many mixes less one; plain: share of the
-    photos themselves among the samples."""
+    photos themselves among the samples; start: a run's best.safetensors to begin from."""
 
     data: str = "fairface"
     teachers: tuple[str, ...] = ("mobilefacenet_foamliu",)
     views: int = 4
     plain: float = 0.35
+    start: str = ""
     rate: float = 2e-3
     weight_decay: float = 0.02
     schedule: Schedule = Schedule(steps=10_000, batch=128, warmup=300, decay=0.25, ema=0.999, clip=5.0, every=10)
@@ -99,6 +100,8 @@ def train(config: Config, folder: Path, *, minutes: float, resume: bool, tracker
     faces = Faces(rows, config, [targets(rows, teachers, view) for view in range(config.views)])
     asked = targets(val, teachers, 0)
     modules = build(config)
+    if config.start:
+        modules["judge"].load_state_dict(unpacked(Path(config.start), "judge"))
     optimizer = torch.optim.AdamW(modules["judge"].parameters(), config.rate, weight_decay=config.weight_decay)
     shown = crops(val)
 

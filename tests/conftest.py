@@ -55,3 +55,29 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     with psycopg.connect(base, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return base.replace("@/postgres?", f"@/{name}?")
+
+
+@pytest.fixture(scope="session")
+def networks(portraits: dict[str, Path]) -> tuple[Path, list[Path]]:
+    """The folder of weights and the built networks, all there."""
+    from visavis.core import weights
+    from visavis.core.settings import settings
+    from visavis.faces.analyse import embed_faces, find_faces
+
+    weights.fetch(["cohort", "false_match_table", "child"])
+    embed_faces(find_faces(portraits["biden"]))
+    return settings().weights, [path for path in settings().cache.iterdir() if path.is_file()]
+
+
+@pytest.fixture
+def home(networks: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """VISAVIS_HOME is a new folder that has the networks; no album is named."""
+    top, (folder, built) = tmp_path / "home", networks
+    (top / "cache").mkdir(parents=True)
+    os.symlink(folder, top / "weights")
+    for path in built:
+        os.symlink(path, top / "cache" / path.name)
+    monkeypatch.setenv("VISAVIS_HOME", str(top))
+    monkeypatch.delenv("VISAVIS_ALBUM", raising=False)
+    monkeypatch.setenv("VISAVIS_THREADS", "2")
+    return top

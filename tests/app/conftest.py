@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageOps
-
-from visavis.core import weights
-from visavis.core.settings import settings
-from visavis.people.record import look_at
 
 MAN = ("obama", "obama2", "obama3", "obama_partial", "obama_partial2")
 
@@ -32,28 +27,6 @@ def small(portraits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     made["sky"] = folder / "sky.jpg"
     Image.new("RGB", (300, 200), (90, 140, 220)).save(made["sky"])
     return made
-
-
-@pytest.fixture(scope="session")
-def networks(small: dict[str, Path]) -> tuple[Path, list[Path]]:
-    """The folder of weights and the built networks, all there."""
-    weights.fetch(["cohort", "false_match_table", "child"])
-    look_at(small["biden"])
-    return settings().weights, [path for path in settings().cache.iterdir() if path.is_file()]
-
-
-@pytest.fixture
-def home(networks: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """VISAVIS_HOME is a new folder that has the networks; no album is named."""
-    top, (folder, built) = tmp_path / "home", networks
-    (top / "cache").mkdir(parents=True)
-    os.symlink(folder, top / "weights")
-    for path in built:
-        os.symlink(path, top / "cache" / path.name)
-    monkeypatch.setenv("VISAVIS_HOME", str(top))
-    monkeypatch.delenv("VISAVIS_ALBUM", raising=False)
-    monkeypatch.setenv("VISAVIS_THREADS", "2")
-    return top
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
 
-from visavis.core.config import changed, differences, plain
+from visavis.core.config import changed, differences, plain, restored
 from visavis.core.errors import InputError
 
 
@@ -38,6 +39,7 @@ def test_text_becomes_a_value_of_the_field_s_type() -> None:
     [
         ("rat=1", "did you mean 'rate'"),
         ("inner.step=1", "did you mean 'steps'"),
+        ("steps=1", "did you mean 'inner.steps'"),
         ("quite=1", "known are rate, deep"),
         ("rate=fast", "rate is a number"),
         ("inner.steps=2.5", "whole number"),
@@ -55,5 +57,10 @@ def test_what_is_wrong_is_named(setting: str, says: str) -> None:
 
 def test_differences_name_both_values() -> None:
     old, new = plain(Config()), plain(changed(Config(), ["rate=1", "inner.steps=3"]))
-    lines = differences(old, new)
-    assert "rate: 0.1 -> 1.0" in lines and len(lines) == 2
+    assert differences(old, new) == {"rate": (0.1, 1.0), "inner.steps": (10, 3)}
+
+
+def test_a_config_comes_back_from_what_was_written_of_it() -> None:
+    made = changed(Config(), ["rate=1", "names=a,b", "inner.steps=3"])
+    values = json.loads(json.dumps(plain(made)))
+    assert restored(Config(), {**values, "something else": 1}) == made

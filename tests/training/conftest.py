@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from made_sets import jpeg
 from PIL import Image
-
-from visavis.core import weights
-from visavis.core.settings import settings
-from visavis.faces.analyse import embed_faces, find_faces
 
 Photo = Callable[..., bytes]
 
@@ -35,22 +30,8 @@ def photo(small: dict[str, bytes]) -> Photo:
     return lambda name="obama", number=0: small[name] + number.to_bytes(4, "big")
 
 
-@pytest.fixture(scope="session")
-def networks(portraits: dict[str, Path]) -> tuple[Path, list[Path]]:
-    """The folder of weights and the built networks, all there."""
-    weights.fetch(["cohort", "false_match_table", "child"])
-    embed_faces(find_faces(portraits["biden"]))
-    return settings().weights, [path for path in settings().cache.iterdir() if path.is_file()]
-
-
 @pytest.fixture
-def home(networks: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """VISAVIS_HOME is a new folder that has the networks and nothing else; one process looks."""
-    top, (folder, built) = tmp_path / "home", networks
-    (top / "cache").mkdir(parents=True)
-    os.symlink(folder, top / "weights")
-    for path in built:
-        os.symlink(path, top / "cache" / path.name)
-    monkeypatch.setenv("VISAVIS_HOME", str(top))
+def home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One process looks."""
     monkeypatch.setenv("VISAVIS_THREADS", "1")
-    return top
+    return home

@@ -87,7 +87,7 @@ def test_judge_from_photos_to_onnx(faces: Path, teacher: Path, home: Path, ship_
     result, folder = launch.start("judge", data=str(faces), settings=settings)
     assert result.finished and -1 <= result.figures["cosine"] <= 1
     assert {"curve.png", "sheet.png", "best.safetensors", "metrics.jsonl"} <= {p.name for p in folder.iterdir()}
-    path = launch.ship("judge", settings=[f"data={faces}", *settings])
+    path = launch.ship("judge")
     facts = json.loads((ship_to / "index.json").read_text())
     assert facts["judge_b_research"]["terms"] == "unknown"  # a user's own data and teacher
     crops = portraits_of(faces)
@@ -103,8 +103,8 @@ def test_a_run_goes_on_where_it_stopped(faces: Path, teacher: Path, home: Path) 
     assert not first.finished and first.step == 1
     with pytest.raises(InputError, match="--resume"):
         launch.start("judge", data=str(faces), settings=settings)
-    with pytest.raises(InputError, match=r"rate"):
-        launch.start("judge", data=str(faces), settings=[*settings, "rate=1"], resume=True)
+    with pytest.raises(InputError, match=r"plain: 0.35 -> 0.5"):
+        launch.start("judge", data=str(faces), settings=[*settings, "plain=0.5"], resume=True)
     second, _ = launch.start("judge", data=str(faces), settings=settings, resume=True)
     assert second.finished and second.step == 3
 
@@ -115,7 +115,7 @@ def test_attributes_from_photos_to_onnx(faces: Path, home: Path, ship_to: Path) 
         settings = [*QUICK, f"judge={copy}"]
         result, _ = launch.start("attributes", data=str(faces), settings=settings, run=f"attributes-{copy}")
         assert result.finished and result.figures["age_off"] > 0
-        both.append(launch.ship("attributes", settings=[*settings, f"data={faces}"], run=f"attributes-{copy}"))
+        both.append(launch.ship("attributes", f"attributes-{copy}"))
     assert [path.stem for path in both] == ["attributes_research", "attributes_research_judge"]
     age, gender, race = session(both[0]).run(None, {"crops": portraits_of(faces)})
     assert age.shape == (len(gender), 2) and (age[:, 1] > 0).all()
@@ -135,7 +135,7 @@ def test_the_two_copies_see_different_photos(faces: Path, home: Path) -> None:
 def test_parser_from_photos_to_onnx(faces: Path, home: Path, ship_to: Path) -> None:
     result, _ = launch.start("parser", data=str(faces), settings=[*QUICK, "width=8"])
     assert result.finished and 0 <= result.figures["miou"] <= 1
-    path = launch.ship("parser", settings=["width=8", f"data={faces}"])
+    path = launch.ship("parser")
     (logits,) = session(path).run(None, {"crops": portraits_of(faces)})
     assert logits.shape[1:] == (19, 128, 128)
 
@@ -157,7 +157,7 @@ def test_a_mirror_swaps_left_and_right() -> None:
 
 
 def test_ages_of_any_label() -> None:
-    assert attributes.interval({"age": 31}) == (31, 32)
+    assert attributes.interval({"age": 31}) == (30.5, 31.5)
     assert attributes.interval({"age": "20-29"}) == (20, 30)
     assert attributes.interval({"age": "70+"}) == (70, attributes.OLDEST)
     with pytest.raises(InputError, match="not 'old'"):
@@ -182,6 +182,8 @@ def test_command_line(faces: Path, teacher: Path, home: Path, capsys: pytest.Cap
     assert "did you mean 'rate'" in capsys.readouterr().err
     assert run(["train", "judge", "--ship"]) == 2
     assert "train first" in capsys.readouterr().err
+    assert run(["train", "judge", "--ship", "--set", "views=1"]) == 2
+    assert "leave --data and --set out" in capsys.readouterr().err
     options = [part for setting in (*QUICK, f"teachers={teacher}", "views=1") for part in ("--set", setting)]
     assert run(["train", "judge", "--data", str(faces), "--minutes", "5", *options]) == 0
     assert "finished at step 3" in capsys.readouterr().out
@@ -207,5 +209,42 @@ def test_a_run_may_begin_from_another_s_weights(faces: Path, teacher: Path, home
     names = [name for name, _ in first.modules["judge"].named_parameters()]
     ours, theirs = (result.modules["judge"].state_dict() for result in (first, second))
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-3) for name in names)  # stored as fp16
-    with pytest.raises(InputError, match=r"best\.safetensors"):
+    with pytest.raises(InputError, match=r"nothing is no best\.safetensors"):
         launch.start("judge", data=str(faces), settings=[*settings, "start=nothing"], run="third")
+
+
+def test_terms_follow_the_weights_that_a_run_began_from(
+    faces: Path, home: Path, ship_to: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Research weights stay research weights, and the copy that judges never becomes the other one."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(faces)
+    packs = {}
+    for terms in ("permissive", "research-only"):
+        packs[terms] = faces.parent / f"{terms}.parquet"
+        pq.write_table(table.replace_schema_metadata({"terms": terms}), packs[terms])
+    _, folder = launch.start("attributes", data=str(packs["research-only"]), settings=QUICK, run="research")
+    begun = [*QUICK, f"start={folder / 'best.safetensors'}"]
+    launch.start("attributes", data=str(packs["permissive"]), settings=begun, run="begun")
+    launch.ship("attributes", "begun")
+    assert json.loads((ship_to / "index.json").read_text())["attributes_research"]["terms"] == "research-only"
+    with pytest.raises(InputError, match="the other copy"):
+        launch.start("attributes", data=str(packs["permissive"]), settings=[*begun, "judge=yes"], run="judge")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"), [("gender", "man", "Female or Male, not 'man'"), ("age", "young", "not 'young'")]
+)
+def test_labels_that_mean_nothing_are_said(faces: Path, home: Path, column: str, value: str, says: str) -> None:
+    import pyarrow.parquet as pq
+
+    rows = [{**row, column: value} for row in pq.read_table(faces).to_pylist()]
+    path = parquet_of(faces.parent / f"{column}.parquet", rows)
+    with pytest.raises(InputError, match=says):
+        launch.start("attributes", data=str(path), settings=QUICK)
+    without = parquet_of(
+        faces.parent / f"no-{column}.parquet", [{k: v for k, v in r.items() if k != column} for r in rows]
+    )
+    with pytest.raises(InputError, match=f"no column '{column}'"):
+        launch.start("attributes", data=str(without), settings=QUICK)

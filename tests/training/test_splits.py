@@ -68,3 +68,15 @@ def test_the_own_split_of_a_set_is_kept() -> None:
     split = KNOWN["fairface"].split
     assert {split(name, {"split": "val"}) for name in NAMES[:100]} == {"test"}
     assert Counter(split(name, {"split": "train"}) for name in NAMES).keys() == {"train", "val"}
+
+
+def test_a_known_set_keeps_its_rule_however_it_is_named(data_sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from visavis.training.rows import source
+
+    folder = data_sets / "identity"
+    monkeypatch.setenv("VISAVIS_DATA", str(data_sets))
+    monkeypatch.chdir(data_sets)  # a folder of that name lies here
+    named = ["identity", str(folder), f"{folder}/", "./identity", str(folder / "celeba_identity.parquet")]
+    for data in named:
+        assert source(data).known is KNOWN["identity"], data
+        assert source(data).split("7202", {}) == "test", data

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from visavis.app.say import say
+from visavis.core.errors import InputError
 
 Data = Annotated[
     str | None,
@@ -34,7 +35,9 @@ def train(
     """Train one of the networks that visavis ships; on several machines: accelerate launch -m visavis train NAME."""
     from visavis.training import launch
 
-    if minutes is not None or resume or not ship:
+    if ship and minutes is None and not resume and (data or settings):
+        raise InputError("--ship alone ships a run as it was trained: leave --data and --set out.")
+    if not ship or minutes is not None or resume:
         result, folder = launch.start(
             name,
             data=data,
@@ -48,7 +51,7 @@ def train(
         say(f"{'finished' if result.finished else 'stopped'} at step {result.step}  {figures}".rstrip())
         say(f"Curve, sheet and weights: {folder}")
     if ship:
-        say(f"shipped: {launch.ship(name, settings=settings or (), run=run)}")
+        say(f"shipped: {launch.ship(name, run)}")
 
 
 data_app = typer.Typer(

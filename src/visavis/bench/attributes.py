@@ -54,7 +54,7 @@ def run(folder: Path | None = None) -> None:
         figures += _genders(f"gender.accuracy.{name}", utk, answers.female)
         if folder:
             _sheet(folder / f"age-{name}.png", utk, answers.years)
-    for name, answers in _answers(fairface, notes[:0]):
+    for name, answers in _answers(fairface, []):
         figures += _genders(f"gender.accuracy.fairface.{name}", fairface, answers.female)
         if answers.race is not None:
             truth = np.array([RACES.index(str(race)) for race in fairface.labels["race"]])

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from visavis.bench.figures import Figure, write
-from visavis.bench.vectors import VectorSet, data_folder, decode, parquet_rows, vector_set
+from visavis.bench.vectors import data_folder, decode, parquet_rows, vector_set
 from visavis.faces.score import calibration, scores
 
 LOOKED_AT = 200
@@ -18,13 +18,6 @@ LOOKED_AT = 200
 # Phelps twin, and a sister of Paris Hilton (who is somebody else, but no fair stranger).
 DOUBLES = ("7261", "7355", "7418", "7286")
 SHEET, COLUMNS, SIDE = 50, 10, 120
-
-
-def train_people(rows: VectorSet) -> VectorSet:
-    """The rows of CelebA's train people with a face, without those who are in LFW too."""
-    train = json.loads((data_folder("identity") / "split.json").read_text())["train"]
-    names = rows.labels["name"]
-    return rows.take(rows.found & np.isin(names, train) & ~np.isin(names, DOUBLES))
 
 
 def run(folder: Path | None = None) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.bench.vectors import CHUNK, VERSION, data_folder, decode, one_thread, parquet_rows
+from visavis.bench.vectors import CHUNK, VERSION, data_folder, decode, parquet_rows
 from visavis.core import weights
 from visavis.core.errors import InputError
 from visavis.core.progress import track
@@ -25,6 +25,7 @@ from visavis.core.types import Floats, Pixels
 from visavis.faces import align
 from visavis.faces.analyse import central, find_faces, needs
 from visavis.faces.embed import embed_chips
+from visavis.training.prepare import one_thread
 
 
 @dataclass(frozen=True, eq=False)

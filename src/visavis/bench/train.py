@@ -63,6 +63,7 @@ def _page(timings: Sequence[Timing], shares: Mapping[str, Sequence[Share]]) -> s
 
 
 def _kept(timings: Sequence[Timing]) -> list[str]:
+    timings = [t for t in timings if t.device == "cpu"]
     most = max(t.threads for t in timings)
     kept = []
     for recipe in dict.fromkeys(t.recipe for t in timings):

@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import multiprocessing
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from visavis.core.settings import private_folder, settings
 from visavis.core.types import Face
 from visavis.faces.analyse import central, find_faces, needs
 from visavis.media.folder import walk
+from visavis.training.prepare import one_thread
 
 QUALITY = ("size_px", "sharpness", "pose", "light", "covered")
 CHUNK = 256
@@ -120,10 +120,6 @@ def _all(sources: Sequence[bytes | Path], recogniser: Recogniser, label: str) ->
         made = list(track(pool.map(_embed, chunks, [recogniser] * len(chunks)), label, len(chunks)))
     found, vectors, quality = (np.concatenate(parts) for parts in zip(*made, strict=True))
     return found, vectors, quality
-
-
-def one_thread() -> None:
-    os.environ["VISAVIS_THREADS"] = "1"
 
 
 def _embed(sources: Sequence[bytes | Path], recogniser: Recogniser) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -32,14 +32,35 @@ def plain(config: Any) -> dict[str, Any]:
     return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()}
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """`key: old -> new` of everything that differs."""
-    return [f"{k}: {old.get(k)} -> {new.get(k)}" for k in sorted(old.keys() | new.keys()) if old.get(k) != new.get(k)]
+def restored(default: T, values: dict[str, Any]) -> T:
+    """The config that `plain` made these values of; what they do not name stays as in `default`."""
+    made: Any = {}
+    for field in dataclasses.fields(default):  # type: ignore[arg-type]
+        if field.name in values:
+            old, new = getattr(default, field.name), values[field.name]
+            is_config = dataclasses.is_dataclass(old)
+            made[field.name] = restored(old, new) if is_config else tuple(new) if isinstance(new, list) else new
+    return dataclasses.replace(default, **made)  # type: ignore[type-var]
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """(old, new) of every key that differs; keys of nested configs are joined by dots."""
+    one, other = flat(old), flat(new)
+    return {k: (one.get(k), other.get(k)) for k in sorted(one.keys() | other.keys()) if one.get(k) != other.get(k)}
+
+
+def flat(values: dict[str, Any]) -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}"""
+    made: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = flat(value) if isinstance(value, dict) else None
+        made |= {key: value} if inner is None else {f"{key}.{name}": v for name, v in inner.items()}
+    return made
 
 
 def nearest(word: str, words: Sequence[str]) -> str:
     """The word that somebody may have meant, as the end of a sentence; else all of them."""
-    close = difflib.get_close_matches(word, words, 1)
+    close = words if len(words) == 1 else difflib.get_close_matches(word, words, 1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(words)}."
 
 
@@ -47,7 +68,8 @@ def _with(config: Any, path: list[str], text: str, key: str) -> Any:
     hints = get_type_hints(type(config))
     names = [field.name for field in dataclasses.fields(config)]
     if path[0] not in names:
-        raise InputError(f"There is no setting {key!r}: {nearest(path[0], names)}")
+        inside = [f"{n}.{path[0]}" for n in names if path[0] in getattr(getattr(config, n), "__dataclass_fields__", {})]
+        raise InputError(f"There is no setting {key!r}: {nearest(path[0], inside or names)}")
     value = getattr(config, path[0])
     if dataclasses.is_dataclass(value) and len(path) > 1:
         return dataclasses.replace(config, **{path[0]: _with(value, path[1:], text, key)})

@@ -71,6 +71,12 @@ def named_arrays(layers: list[Layer]) -> dict[str, NDArray[np.float32]]:
     return {f"{i}.{layer.kind}.{name}": a for i, layer in enumerate(layers) for name, a in layer.arrays.items()}
 
 
+def folded(con: Layer, affine: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weight and bias, float64, of a convolution with the affine layer above it."""
+    gamma, beta = affine.arrays["gamma"].astype(np.float64), affine.arrays["beta"].astype(np.float64)
+    return con.arrays["weight"] * gamma[:, None, None, None], con.arrays["bias"] * gamma + beta
+
+
 class _FormatError(Exception):
     pass
 

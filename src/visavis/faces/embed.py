@@ -14,7 +14,7 @@ from visavis.core.devices import onnx_session
 from visavis.core.errors import InputError
 from visavis.core.settings import settings
 from visavis.core.types import Floats, Pixels
-from visavis.faces.dlib_dat import Layer, read_network
+from visavis.faces.dlib_dat import Layer, folded, read_network
 
 WEIGHT = "recogniser_a"
 # Changes whenever the same face would give other numbers (cut, graph, mirror image): vectors of different recipes are
@@ -100,7 +100,7 @@ class _Graph:
             if layer.kind == "con":
                 if layers[index + 1].kind != "affine":
                     raise InputError("This dlib network has a convolution without its affine layer.")
-                weight, bias = _folded(layer, layers[index + 1])
+                weight, bias = folded(layer, layers[index + 1])
                 if index == 1:
                     weight, bias = _with_input(weight, bias, layers[0].arrays["mean"])
                 x, shape = self.convolution(x, shape, layer, weight, bias, half=index > 1)
@@ -174,11 +174,6 @@ class _Graph:
         kind = np.float16 if half else np.int64 if values.dtype == np.int64 else np.float32
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values, kind), name))
         return self.node("Cast", [name], to=TensorProto.FLOAT) if half else name
-
-
-def _folded(con: Layer, affine: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    gamma, beta = affine.arrays["gamma"].astype(np.float64), affine.arrays["beta"].astype(np.float64)
-    return con.arrays["weight"] * gamma[:, None, None, None], con.arrays["bias"] * gamma + beta
 
 
 def _with_input(

@@ -186,8 +186,7 @@ def _by_network(face: Face, on_photo: Points) -> Labels:
     """The network sees portraits; what a wider crop shows beyond one continues the label at the portrait's edge."""
     session = onnx_session(weights.path("parser_unet"))
     portrait = align.crop(face.photo.pixels, face.mesh, "portrait")
-    kind = np.uint8 if session.get_inputs()[0].type == "tensor(uint8)" else np.float32
-    (logits,) = session.run(["logits"], {"crops": portrait.pixels[None].astype(kind)})
+    (logits,) = session.run(["logits"], {"crops": portrait.pixels[None]})
     labels: Labels = logits[0].argmax(0).astype(np.uint8)
     return sampled(labels, align.apply(portrait.to_crop, on_photo))
 

@@ -228,3 +228,10 @@ def _reasons(children: bool, covered: bool, curve: Rates, rate: float, poor: lis
     if covered:
         said.append(f"A covered face is never told a rate below {FLOOR_COVERED:g}.")
     return said
+
+
+def standardised(vectors: Floats) -> Floats:
+    """float32 [N, 128] of unit length: A's vectors without what all strangers share, which is 83 % of them."""
+    strangers = calibration().cohort.vectors
+    made = (vectors - strangers.mean(0)) / strangers.std(0)
+    return np.asarray(made / np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12), np.float32)

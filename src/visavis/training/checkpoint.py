@@ -26,13 +26,16 @@ from visavis.core.files import locked, write_whole
 from visavis.core.settings import private_folder
 
 LOG_EVERY = 20  # steps
+# What may be another when a run goes on: a rate that was too high, a run made longer, how it is watched.
+FREE = ("rate", "schedule.steps", "schedule.every", "schedule.workers")
 
 
 class Run:
-    """Raises InputError where a run of this name exists and is not resumed, or is resumed with another config."""
+    """Raises InputError where a run of this name exists and is not resumed, or is resumed with another config (but
+    for FREE, which may change). main: this process writes."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], resume: bool) -> None:
-        self.folder = private_folder(folder)
+    def __init__(self, folder: Path, config: Mapping[str, Any], resume: bool, main: bool = True) -> None:
+        self.folder, self.main = private_folder(folder), main
         self._facts: dict[str, Any] = {"config": json.loads(json.dumps(config))}
         if (folder / "last.json").exists():
             if not resume:
@@ -41,9 +44,10 @@ class Run:
                 )
             known = json.loads((folder / "run.json").read_text())
             changed = differences(known["config"], self._facts["config"])
-            if changed:
-                raise InputError(f"{folder} was started with other settings: {'; '.join(changed)}.")
-            self._facts = known
+            fixed = [f"{key}: {old} -> {new}" for key, (old, new) in changed.items() if key not in FREE]
+            if fixed:
+                raise InputError(f"{folder} was started with other settings: {'; '.join(fixed)}.")
+            self._facts = {**known, "config": self._facts["config"]}
         self.metrics = Metrics(folder / "metrics.jsonl")
 
     @property
@@ -57,6 +61,8 @@ class Run:
 
     def set(self, key: str, value: Any) -> None:
         self._facts[key] = value
+        if not self.main:
+            return
         write_whole(self.folder / "run.json", [json.dumps(self._facts, indent=1).encode()])
 
     def load(self, accelerator: Any) -> int:
@@ -64,7 +70,9 @@ class Run:
         step = self.step
         if step:
             accelerator.load_state(str(self._checkpoint(step)))
+        if self.main:
             self.metrics.forget_after(step)
+            self._sweep(step)
         return step
 
     def save(self, accelerator: Any, step: int) -> None:
@@ -96,7 +104,7 @@ class Run:
 
     def keep_best(self, modules: Mapping[str, nn.Module], figure: str, value: float) -> None:
         """Writes the averaged weights as fp16 safetensors: a restart point and what ships."""
-        write_whole(self.folder / "best.safetensors", [packed(modules)])
+        write_whole(self.folder / "best.safetensors", [packed(modules, {"config": json.dumps(self._facts["config"])})])
         self.set("best", {"figure": figure, "value": value, "step": self.step})
 
     def draw(self, sheet: NDArray[np.uint8] | None) -> None:
@@ -106,6 +114,13 @@ class Run:
             from PIL import Image
 
             Image.fromarray(sheet).save(self.folder / "sheet.png")
+
+    def _sweep(self, step: int) -> None:
+        """Removes what killed runs left beside the last whole checkpoint."""
+        left = [*self.folder.glob("checkpoints.part-*"), *self.folder.glob("checkpoints/*")]
+        for path in left:
+            if path != self._checkpoint(step):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _checkpoint(self, step: int) -> Path:
         return self.folder / "checkpoints" / f"{step:08d}"
@@ -125,8 +140,8 @@ def alone(folder: Path, main: bool) -> Iterator[None]:
         yield
 
 
-def packed(modules: Mapping[str, nn.Module]) -> bytes:
-    """All weights as fp16 safetensors, keys NAME.KEY."""
+def packed(modules: Mapping[str, nn.Module], facts: Mapping[str, str]) -> bytes:
+    """All weights as fp16 safetensors, keys NAME.KEY; facts: the file's metadata (`config`: of the run, JSON)."""
     from safetensors.torch import save
 
     arrays = {
@@ -134,15 +149,24 @@ def packed(modules: Mapping[str, nn.Module]) -> bytes:
         for name, module in modules.items()
         for key, value in module.state_dict().items()
     }
-    return bytes(save(arrays))
+    return bytes(save(arrays, dict(facts)))
+
+
+def origin(path: Path) -> dict[str, Any]:
+    """The config of the run whose `best.safetensors` this is; InputError where it is none."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            found: dict[str, Any] = json.loads(file.metadata()["config"])
+        return found
+    except Exception as error:  # safetensors has errors of its own for each way to be wrong
+        raise InputError(f"{path} is no best.safetensors of a run, so nothing is known of its terms.") from error
 
 
 def unpacked(path: Path, name: str) -> dict[str, Tensor]:
-    """The float32 state of one module out of a file that `packed` made; InputError where there is no such file."""
+    """The float32 state of one module out of a file that `packed` made."""
     from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: name a run's best.safetensors.")
 
     prefix = name + "."
     return {
@@ -192,10 +216,13 @@ class Metrics:
         return dict(self._last)
 
     def read(self) -> list[dict[str, float]]:
-        try:
-            return [json.loads(line) for line in self.path.read_text().splitlines()]
-        except FileNotFoundError:
-            return []
+        """All whole lines: a full disk may have torn one."""
+        rows = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.path.read_text().splitlines():
+                with contextlib.suppress(ValueError):
+                    rows.append(json.loads(line))
+        return rows
 
     def forget_after(self, step: int) -> None:
         """What a stopped run did after its last checkpoint will be done again."""

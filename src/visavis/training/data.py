@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,20 +9,18 @@ from visavis.core.catalogue import Terms
 from visavis.core.errors import InputError
 from visavis.training.cache import shuffled
 from visavis.training.prepare import Prepared
-from visavis.training.rows import source
 
 
 class Order:
     """Rows of each step: every epoch is another permutation of 0 .. count - 1, and steps run across epochs.
 
-    weights: float [count]; rows are then drawn in proportion to them, with replacement.
+    Raises InputError where count is 0.
     """
 
-    def __init__(self, count: int, batch: int, seed: int, weights: NDArray[np.floating] | None = None) -> None:
+    def __init__(self, count: int, batch: int, seed: int) -> None:
         if count < 1:
             raise InputError("There is nothing to train on: the set has no row for this.")
         self.count, self.batch, self.seed = count, batch, seed
-        self._weights = None if weights is None else np.asarray(weights, np.float64) / np.sum(weights)
         self._epoch: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
     def __call__(self, step: int, rank: int = 0, world: int = 1) -> NDArray[np.int64]:
@@ -38,22 +34,14 @@ class Order:
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         if self._epoch[0] != epoch:
-            if self._weights is None:
-                made = shuffled(self.count, self.seed * 100_003 + epoch)
-            else:
-                random = np.random.default_rng([self.seed, epoch])
-                made = random.choice(self.count, self.count, p=self._weights)
-            self._epoch = (epoch, made)
+            self._epoch = (epoch, shuffled(self.count, self.seed * 100_003 + epoch))
         return self._epoch[1]
 
 
-def strictest(data: Sequence[str], others: Sequence[Terms] = ()) -> Terms:
-    """The terms of weights trained on these data sets, with teachers of other terms: the strictest of all."""
-    found = {*others, *(source(name).terms for name in data)}
-    return next((terms for terms in STRICT if terms in found), "permissive")
-
-
-STRICT: tuple[Terms, ...] = ("unknown", "research-only")
+def strictest(*terms: Terms) -> Terms:
+    """Of weights that come from things of all these terms."""
+    order: tuple[Terms, ...] = ("unknown", "research-only")
+    return next((one for one in order if one in terms), "permissive")
 
 
 def enough(data: Prepared, least_train: int, least_val: int) -> tuple[Prepared, Prepared]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from visavis.core.config import changed, nearest
+from visavis.core.config import changed, nearest, plain, restored
 from visavis.core.errors import InputError, missing_extra
+from visavis.training.data import strictest
 from visavis.training.runs import run_folder
 
 RECIPES = ("judge", "attributes", "parser")
 
 
 def recipe(name: str) -> ModuleType:
-    """The module of a recipe: CONFIG, train(config, folder, minutes, resume, trackers), ship(config, folder)."""
+    """The module of a recipe: CONFIG, build(config), plan(config) -> loop.Plan, terms(config), and
+    ship(config, folder, terms). Raises InputError for another name, and where the extra [ml] is missing."""
     if name not in RECIPES:
         raise InputError(f"There is no training {name!r}: {nearest(name, RECIPES)}")
     try:
@@ -50,15 +53,61 @@ def start(
 ) -> tuple[Any, Path]:
     """Trains and gives the result (loop.Result) and the run's folder. run: name of the folder, else the recipe's."""
     module = recipe(name)
+    from visavis.training.loop import fit
+
     folder = run_folder(run or name)
     config = configured(module, data, settings)
-    return module.train(config, folder, minutes=minutes, resume=resume, trackers=trackers), folder
+    began = _beginning(module, config) if config.start and not (folder / "last.json").exists() else None
+    plan = module.plan(config)
+    if began:
+        from visavis.training.checkpoint import unpacked
+
+        for key, part in plan.modules.items():
+            part.load_state_dict(unpacked(Path(config.start), key))
+    result = fit(
+        plan.step,
+        plan.modules,
+        plan.optimizers,
+        plan.batches,
+        plan.schedule,
+        plan.hooks,
+        folder=folder,
+        config=_recorded(folder, module, config, began),
+        minutes=minutes,
+        resume=resume,
+        trackers=trackers,
+    )
+    return result, folder
 
 
-def ship(name: str, *, settings: Sequence[str] = (), run: str | None = None) -> Path:
-    """Puts the best weights of a run into the distribution visavis-weights (a source checkout)."""
+def ship(name: str, run: str | None = None) -> Path:
+    """Puts the best weights of a run into the distribution visavis-weights (a source checkout), under the terms of
+    everything that the run was trained on or began from. Raises InputError where there are none yet."""
     module, folder = recipe(name), run_folder(run or name)
     if not (folder / "best.safetensors").exists():
         raise InputError(f"{folder} holds no weights yet: train first.")
-    shipped: Path = module.ship(configured(module, None, settings), folder)
+    from visavis.training.checkpoint import origin
+
+    facts = origin(folder / "best.safetensors")
+    shipped: Path = module.ship(restored(module.CONFIG, facts), folder, facts["terms"])
     return shipped
+
+
+def _beginning(module: ModuleType, config: Any) -> dict[str, Any]:
+    """The recorded config of the weights to begin from. A copy that judges and one for losses stay apart."""
+    from visavis.training.checkpoint import origin
+
+    facts = origin(Path(config.start))
+    if facts.get("judge", False) != getattr(config, "judge", False):
+        raise InputError(f"{config.start} is the other copy: what judges and what stands in losses share no weights.")
+    return facts
+
+
+def _recorded(folder: Path, module: ModuleType, config: Any, began: dict[str, Any] | None) -> dict[str, Any]:
+    """What is written of a run: its config, and the terms that its weights have."""
+    known = folder / "run.json"
+    if began is None and known.exists() and config.start:
+        terms = json.loads(known.read_text())["config"]["terms"]  # the file that it began from may be gone
+    else:
+        terms = strictest(module.terms(config), *([began["terms"]] if began else []))
+    return {**plain(config), "terms": terms}

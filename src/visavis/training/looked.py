@@ -16,7 +16,7 @@ from visavis.core.progress import track
 from visavis.core.types import Floats, Pixels
 from visavis.faces import align
 from visavis.faces.analyse import needs
-from visavis.faces.score import calibration
+from visavis.faces.score import standardised
 from visavis.media.photo import decode_photo
 from visavis.media.write import write_png
 from visavis.training.cache import batched
@@ -174,13 +174,6 @@ def _all_faces(data: Source, prepared: Prepared) -> _Faces:
         np.concatenate(meshes)[chosen],
         standardised(np.concatenate(vectors)[chosen]),
     )
-
-
-def standardised(vectors: Floats) -> Floats:
-    """A's vectors are 83 % constant: float32 [N, 128] of unit length without what all strangers share."""
-    strangers = calibration().cohort.vectors
-    made = (vectors - strangers.mean(0)) / strangers.std(0)
-    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
 def closest(

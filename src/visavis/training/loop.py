@@ -69,6 +69,18 @@ class Hooks:
     best: str = ""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe trains: the arguments of `fit` that follow from its config."""
+
+    step: Callable[[Modules, Batch], Losses]
+    modules: dict[str, nn.Module]
+    optimizers: dict[str, Optimizer]
+    batches: Batches
+    schedule: Schedule
+    hooks: Hooks
+
+
 @dataclass
 class Result:
     """What a run came to. modules: averaged, in eval mode; finished: all steps were done, not stopped by the clock."""
@@ -101,27 +113,25 @@ def fit(
     Raises InputError for a loss that is no number (the last checkpoint is kept), a full disk, and another config.
     """
     hooks = hooks or Hooks()
-    run = Run(folder, config, resume)
-    accelerator = _accelerator(_precision(step, modules, batches, schedule, run), folder, trackers)
-    if schedule.batch % accelerator.num_processes:
-        raise InputError(f"A batch of {schedule.batch} cannot be shared by {accelerator.num_processes} processes.")
-    averages = {name: _average(module, schedule.ema) for name, module in modules.items()}
-    names = list(modules), list(optimizers)
-    prepared = accelerator.prepare(*modules.values(), *optimizers.values())
-    prepared = prepared if isinstance(prepared, tuple | list) else [prepared]
-    live = dict(zip(names[0], prepared, strict=False))
-    steppers = dict(zip(names[1], prepared[len(live) :], strict=True))
-    for average in averages.values():
-        average.to(accelerator.device)
-        accelerator.register_for_checkpointing(average)
-    rates = {name: [group["lr"] for group in o.param_groups] for name, o in optimizers.items()}
-    start = run.load(accelerator)
-    state = _State(accelerator, schedule, live, steppers, rates, averages, run)
-    with alone(folder, accelerator.is_main_process), _Interrupt() as interrupt:
+    main = PartialState().is_main_process
+    with alone(folder, main), _Interrupt() as interrupt:
+        run = Run(folder, config, resume, main)
+        accelerator = _accelerator(_precision(step, modules, batches, schedule, run), folder, trackers)
+        if schedule.batch % accelerator.num_processes:
+            raise InputError(f"A batch of {schedule.batch} cannot be shared by {accelerator.num_processes} processes.")
+        averages = {name: _average(module, schedule.ema) for name, module in modules.items()}
+        rates = {name: [group["lr"] for group in o.param_groups] for name, o in optimizers.items()}
+        prepared = accelerator.prepare(*modules.values(), *optimizers.values())
+        live = dict(zip(modules, prepared, strict=False))
+        steppers = dict(zip(optimizers, prepared[len(live) :], strict=True))
+        for average in averages.values():
+            average.to(accelerator.device)
+            accelerator.register_for_checkpointing(average)
+        start = run.load(accelerator)
+        state = _State(accelerator, schedule, live, steppers, rates, averages, run)
         state.train(step, hooks, _ahead(batches, start, schedule, accelerator), start, minutes, interrupt)
-    accelerator.end_training()
-    if interrupt.stopped:
-        raise KeyboardInterrupt
+        accelerator.end_training()
+    interrupt.end()
     return Result(state.averaged(), state.done, state.done >= schedule.steps, state.figures)
 
 
@@ -194,6 +204,8 @@ class _State:
             name, loss = pair
             if name in self.steppers:
                 self._update(name, loss, number)
+            elif loss.requires_grad:
+                raise ValueError(f"The step yields a loss {name!r}, but optimisers are {', '.join(self.steppers)}.")
             losses[name] = self.accelerator.reduce(loss.detach().float(), "mean")
         for name, average in self.averages.items():
             average.update_parameters(self.accelerator.unwrap_model(self.live[name]))
@@ -297,7 +309,18 @@ class _Interrupt:
     """Ctrl-C and SIGTERM stop after the step that is running, with a checkpoint; a second one stops at once."""
 
     def __init__(self) -> None:
-        self.stopped = False
+        self.signal = 0
+
+    @property
+    def stopped(self) -> bool:
+        return bool(self.signal)
+
+    def end(self) -> None:
+        """Lets the signal have its usual effect, now that the checkpoint is written."""
+        if self.signal == signal.SIGTERM:
+            raise SystemExit(128 + self.signal)
+        if self.signal:
+            raise KeyboardInterrupt
 
     def __enter__(self) -> _Interrupt:
         self._before = {}
@@ -310,7 +333,7 @@ class _Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _ask(self, *_: object) -> None:
-        if self.stopped:
+    def _ask(self, number: int, *_: object) -> None:
+        if self.signal:
             raise KeyboardInterrupt
-        self.stopped = True
+        self.signal = number

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from visavis.core import weights
 from visavis.core.errors import InputError
-from visavis.core.progress import track
+from visavis.core.progress import say, track
 from visavis.core.settings import settings
 from visavis.core.types import Face, Pixels
 from visavis.faces import align, embed
@@ -117,6 +117,8 @@ def prepare(data: Source, columns: Sequence[str], labels: Sequence[str] = ()) ->
         found = [batch[i].key for i in np.flatnonzero(look.facts["found"])]
         for name, values in look.made.items():
             made[name].add(found, values)
+    if broken.total:
+        say(f"{data.name}: {broken.sentence()}")
     kept = [row for row in seen.values() if facts.rows([row.key])[0] >= 0]
     records = facts.take(facts.rows([row.key for row in kept]))
     shown = [row for row, is_face in zip(kept, records["found"], strict=True) if is_face]
@@ -187,7 +189,7 @@ def looks(batches: Iterable[list[Row]], columns: Sequence[str]) -> Iterator[tupl
         for batch in batches:
             if not batch:
                 continue
-            pool = pool or ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread)
+            pool = pool or ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), one_thread)
             waiting.append((batch, pool.submit(_look, [row.image for row in batch], list(columns))))
             if len(waiting) > 2 * workers:
                 done, future = waiting.popleft()
@@ -200,7 +202,8 @@ def looks(batches: Iterable[list[Row]], columns: Sequence[str]) -> Iterator[tupl
             pool.shutdown(wait=not waiting, cancel_futures=True)
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """For the start of a process that works beside others, one on each core."""
     os.environ["VISAVIS_THREADS"] = "1"
 
 

@@ -99,17 +99,19 @@ class Source:
 
 
 def source(data: str | Path) -> Source:
-    """Raises InputError where there is no such data set, folder or file, or no picture in it."""
+    """Raises InputError where there is no such data set, folder or file, or no picture in it.
+
+    A known data set keeps its rule of splits however it is named: by its name, or by the path of its folder or files.
+    """
     top = settings().data_sets
-    if isinstance(data, str) and data in KNOWN and not Path(data).exists():
-        if top is None or not (top / data).is_dir():
-            raise InputError(f"This needs the data set {data}: set VISAVIS_DATA to the folder that holds {data}/.")
-        known = KNOWN[data]
-        files = tuple(sorted((top / data).glob(known.files)))
-        if not files:
-            raise InputError(f"{top / data} holds no {known.files}.")
-        return Source(data, files, "parquet", known)
+    if isinstance(data, str) and data in KNOWN and top and (top / data).is_dir():
+        data = top / data
     path = Path(data).expanduser()
+    folder = (path if path.is_dir() else path.parent).resolve()
+    known = KNOWN.get(folder.name)
+    files = tuple(sorted(folder.glob(known.files))) if known else ()
+    if path.resolve() in (*files, folder) and files:
+        return Source(folder.name, files if path.is_dir() else (path,), "parquet", known)
     if path.is_dir():
         for kind in ("parquet", "tar"):
             if files := tuple(sorted(path.glob(f"*.{kind}"))):
@@ -119,11 +121,15 @@ def source(data: str | Path) -> Source:
         return Source(path.name, (path,), "folder")
     if path.is_file() and path.suffix in (".parquet", ".tar"):
         return Source(path.stem, (path,), path.suffix[1:])
+    if str(data) in KNOWN:
+        raise InputError(f"This needs the data set {data}: set VISAVIS_DATA to the folder that holds {data}/.")
     raise InputError(f"{data} is no folder, .parquet or .tar file and no data set; known are {', '.join(KNOWN)}.")
 
 
 def rows(data: Source, broken: Broken, labels: Sequence[str] = ()) -> Iterator[Row]:
     """All rows in order. labels: columns that must be there. Raises InputError for a file that is damaged."""
+    if data.kind == "folder" and labels:
+        raise InputError(f"{data.name} is a folder of photos without labels; {labels[0]} comes with .parquet or .tar.")
     yield from _photos(data, broken) if data.kind == "folder" else _streamed(data, broken, labels)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from visavis.core import weights
 from visavis.core.catalogue import Terms
 from visavis.core.devices import onnx_session
 from visavis.core.errors import InputError
+from visavis.core.files import sha256_of
 from visavis.core.peers import peer_model
 from visavis.core.settings import settings
 from visavis.core.types import Floats, Pixels
@@ -27,6 +29,11 @@ class Teacher:
     std: tuple[float, float, float]
     length: int = 128
     batch: int = 0
+
+    @property
+    def key(self) -> str:
+        """Names everything that decides its answers."""
+        return f"{self.name} {sha256_of(Path(self.name))}" if self.name.endswith(".onnx") else self.name
 
     def vectors(self, crops: Pixels) -> Floats:
         """float32 [N, D] of unit length, of crops uint8 [N, 112, 112, 3]. One thread for each core."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from visavis.core import weights
 from visavis.core.errors import InputError
-from visavis.faces.dlib_dat import Layer, read_network
+from visavis.faces.dlib_dat import Layer, folded, read_network
 from visavis.faces.embed import CHIP, LENGTH, WEIGHT
 
 # What features() gives for one chip: (channels, rows, columns).
@@ -43,7 +43,7 @@ class RecogniserA(nn.Module):
     def __init__(self, layers: list[Layer]) -> None:
         super().__init__()
         stages = _stages(layers)
-        weight, bias = _with_input(*_folded(layers[1], layers[2]), layers[0].arrays["mean"])
+        weight, bias = _with_input(*folded(layers[1], layers[2]), layers[0].arrays["mean"])
         self.stem = _convolution(layers[1], weight, bias)
         self.pool = nn.MaxPool2d(layers[4].window, layers[4].stride, layers[4].padding)
         self.stages = nn.ModuleList(nn.Sequential(*map(_Block, stage)) for stage in stages)
@@ -85,8 +85,8 @@ class _Block(nn.Module):
 
     def __init__(self, layers: list[Layer]) -> None:
         super().__init__()
-        self.first = _convolution(layers[0], *_folded(layers[0], layers[1]))
-        self.second = _convolution(layers[3], *_folded(layers[3], layers[4]))
+        self.first = _convolution(layers[0], *folded(layers[0], layers[1]))
+        self.second = _convolution(layers[3], *folded(layers[3], layers[4]))
         pool = layers[5]
         self.short = nn.AvgPool2d(pool.window, pool.stride, pool.padding) if _shrinks(layers) else nn.Identity()
 
@@ -121,11 +121,6 @@ def _stages(layers: list[Layer]) -> list[list[list[Layer]]]:
 
 def _shrinks(block: list[Layer]) -> bool:
     return block[5].kind == "avg_pool"
-
-
-def _folded(con: Layer, affine: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    gamma, beta = affine.arrays["gamma"].astype(np.float64), affine.arrays["beta"].astype(np.float64)
-    return con.arrays["weight"] * gamma[:, None, None, None], con.arrays["bias"] * gamma + beta
 
 
 def _with_input(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from visavis.blocks.images import to_tensor
 from visavis.blocks.recognise.trunk import Trunk
-from visavis.core.config import plain
+from visavis.core.catalogue import Terms
 from visavis.core.errors import InputError
 from visavis.core.ship import ship_file
 from visavis.core.types import Pixels
@@ -30,7 +30,7 @@ from visavis.training.augment import Augment
 from visavis.training.checkpoint import unpacked
 from visavis.training.data import Order, enough, strictest
 from visavis.training.export import FromCrops, to_onnx
-from visavis.training.loop import Batch, Hooks, Modules, Result, Schedule, fit
+from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared, column, prepare, resized
 from visavis.training.rows import source
 from visavis.training.sheet import grid
@@ -41,6 +41,7 @@ OLDEST = 110.0
 WIDTHS, DEPTHS = (32, 64, 160), (1, 2, 2)
 GENDERS = ("Female", "Male")
 UNKNOWN = -1
+LABELS = ("age", "gender", "race")
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,13 @@ class Attributes(nn.Module):
         self.age, self.gender, self.race = (nn.Linear(WIDTHS[-1], n) for n in (2, 1, len(RACES)))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        pooled = self.drop(self.trunk(images).float().mean((2, 3)))
-        age = self.age(pooled)
-        years = torch.stack([40 + 25 * age[:, 0], 5 * torch.exp(age[:, 1].clamp(-2, 2))], 1)
-        return years, self.gender(pooled)[:, 0], self.race(pooled)
+        maps = self.trunk(images)
+        # bfloat16 would tell years in steps of a quarter.
+        with torch.autocast(images.device.type, enabled=False):
+            pooled = self.drop(maps.float().mean((2, 3)))
+            age = self.age(pooled)
+            years = torch.stack([40 + 25 * age[:, 0], 5 * torch.exp(age[:, 1].clamp(-2, 2))], 1)
+            return years, self.gender(pooled)[:, 0], self.race(pooled)
 
 
 class Answers(nn.Module):
@@ -98,10 +102,11 @@ def age_loss(age: Tensor, interval: Tensor) -> Tensor:
 
 def step(modules: Modules, batch: Batch) -> Tensor:
     age, gender, race = modules["attributes"](batch["images"])
-    known = batch["race"] != UNKNOWN
-    loss = age_loss(age, batch["age"]) + F.binary_cross_entropy_with_logits(gender, batch["female"])
-    if known.any():
-        loss = loss + 0.5 * F.cross_entropy(race[known], batch["race"][known])
+    # A sum over those known, so that the head has its gradient in every process, also where none is.
+    races = F.cross_entropy(race, batch["race"], ignore_index=UNKNOWN, reduction="sum")
+    known = (batch["race"] != UNKNOWN).sum().clamp(min=1)
+    loss: Tensor = age_loss(age, batch["age"]) + F.binary_cross_entropy_with_logits(gender, batch["female"])
+    loss = loss + 0.5 * races / known
     return loss
 
 
@@ -119,17 +124,14 @@ def made_up(config: Config) -> dict[str, Tensor]:
     return {"images": torch.rand(count, 3, SIZE, SIZE) * 2 - 1, **labels}
 
 
-def train(config: Config, folder: Path, *, minutes: float, resume: bool, trackers: str = "") -> Result:
+def plan(config: Config) -> Plan:
     """Raises InputError where a set is too small or has no such labels."""
-    torch.manual_seed(100 + config.judge)
-    parts = [enough(_half(prepare(source(name), ["portrait"]), config.judge), 20, 5) for name in config.data]
+    torch.manual_seed(seed_of(config))
+    parts = [enough(_half(prepare(source(name), ["portrait"], LABELS), config.judge), 20, 5) for name in config.data]
     faces = Faces([train for train, _ in parts], config)
     val = Faces([val for _, val in parts], config)
     shown, labels = val.plain()
     modules = build(config)
-    module = modules["attributes"]
-    if config.start:
-        module.load_state_dict(unpacked(Path(config.start), "attributes"))
 
     def validate(modules: Modules) -> dict[str, float]:
         made = answers(modules["attributes"], shown)
@@ -145,28 +147,19 @@ def train(config: Config, folder: Path, *, minutes: float, resume: bool, tracker
         off = np.abs(answers(modules["attributes"], shown)[0][:, 0] - labels["age"].numpy().mean(1))
         return grid([*faces.pictures(0, 0, 1)[0][:24], *shown[np.argsort(-off)[:24]]], 12)
 
-    optimizer = torch.optim.AdamW(module.parameters(), config.rate, weight_decay=config.weight_decay)
-    hooks = Hooks(validate, sheet, best="score")
-    return fit(
-        step,
-        modules,
-        {"attributes": optimizer},
-        faces,
-        config.schedule,
-        hooks,
-        folder=folder,
-        config=plain(config),
-        minutes=minutes,
-        resume=resume,
-        trackers=trackers,
-    )
+    optimizer = torch.optim.AdamW(modules["attributes"].parameters(), config.rate, weight_decay=config.weight_decay)
+    return Plan(step, modules, {"attributes": optimizer}, faces, config.schedule, Hooks(validate, sheet, best="score"))
 
 
-def ship(config: Config, folder: Path) -> Path:
+def terms(config: Config) -> Terms:
+    """Of weights trained so."""
+    return strictest(*(source(name).terms for name in config.data))
+
+
+def ship(config: Config, folder: Path, terms: Terms) -> Path:
     """Ships the best weights as attributes[_research][_judge], ONNX that reads portrait crops."""
-    module = Attributes()
+    module = build(config)["attributes"]
     module.load_state_dict(unpacked(folder / "best.safetensors", "attributes"))
-    terms = strictest(config.data)
     name = "attributes" + ("" if terms == "permissive" else "_research") + ("_judge" if config.judge else "")
     data = to_onnx(FromCrops(Answers(module), SIZE), SIZES["portrait"], ["age", "gender", "race"])
     trained_on = ", ".join(config.data) + f" (half {int(config.judge) + 1} of the photos by hash)"
@@ -182,12 +175,12 @@ class Faces:
         labels = [row for part in parts for row in part.labels]
         self.places, self.portraits = stored.rows(keys), stored.array()
         self.age = np.array([interval(row) for row in labels], np.float32)
-        self.female = np.array([row["gender"] == GENDERS[0] for row in labels], np.float32)
+        self.female = np.array([_female(row["gender"]) for row in labels], np.float32)
         self.race = np.array([RACES.index(r["race"]) if r["race"] in RACES else UNKNOWN for r in labels], np.int64)
         # "White", "Black" and "Indian" of UTKFace are other people's judgement: only FairFace's words are learnt.
         self.race[np.array(["age_band" in row for row in labels])] = UNKNOWN
-        self.order = Order(len(keys), config.schedule.batch, config.schedule.seed + 100 + config.judge)
-        self.augment, self.seed = Augment(), 100 + int(config.judge)
+        self.order = Order(len(keys), config.schedule.batch, seed_of(config))
+        self.augment, self.seed = Augment(), seed_of(config)
         stored.warm()
 
     def __call__(self, step: int, rank: int, world: int) -> Batch:
@@ -211,10 +204,11 @@ class Faces:
 
 
 def interval(labels: Labels) -> tuple[float, float]:
-    """[low, high) in years of a label: whole years, a band ("20-29") or an open one ("70+")."""
+    """[low, high) in years of a label: whole years (half a year to both sides, so that its middle is the label), a
+    band ("20-29") or an open one ("70+"). Raises InputError for anything else."""
     age = labels["age"]
     if isinstance(age, int | float):
-        return float(age), float(age) + 1
+        return float(age) - 0.5, float(age) + 0.5
     try:
         if str(age).endswith("+"):
             return float(age[:-1]), OLDEST
@@ -222,6 +216,17 @@ def interval(labels: Labels) -> tuple[float, float]:
         return float(low), float(high) + 1
     except ValueError as error:
         raise InputError(f"The label age is years or a band like 20-29, not {age!r}.") from error
+
+
+def seed_of(config: Config) -> int:
+    """Another for each copy."""
+    return 2 * config.schedule.seed + 100 + int(config.judge)
+
+
+def _female(label: object) -> bool:
+    if label not in GENDERS:
+        raise InputError(f"The label gender is {' or '.join(GENDERS)}, not {label!r}.")
+    return label == GENDERS[0]
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from visavis.blocks.images import to_tensor
 from visavis.blocks.recognise.trunk import PlaceHead, Trunk
-from visavis.core.config import plain
+from visavis.core.catalogue import Terms
 from visavis.core.files import write_whole
 from visavis.core.progress import track
 from visavis.core.settings import private_folder, settings
@@ -31,7 +31,7 @@ from visavis.training.cache import CHUNK
 from visavis.training.checkpoint import unpacked
 from visavis.training.data import Order, enough, strictest
 from visavis.training.export import FromCrops, to_onnx
-from visavis.training.loop import Batch, Hooks, Modules, Result, Schedule, fit
+from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.mixing import Mixes
 from visavis.training.prepare import Prepared, column, prepare, resized
 from visavis.training.rows import source
@@ -92,7 +92,7 @@ def made_up(config: Config) -> dict[str, Tensor]:
     return {"images": torch.rand(count, 3, SIZE, SIZE) * 2 - 1, "targets": targets}
 
 
-def train(config: Config, folder: Path, *, minutes: float, resume: bool, trackers: str = "") -> Result:
+def plan(config: Config) -> Plan:
     """Raises InputError where the set is too small or a teacher cannot be had."""
     torch.manual_seed(config.schedule.seed)
     rows, val = enough(prepare(source(config.data), COLUMNS), 50, 5)
@@ -100,8 +100,6 @@ def train(config: Config, folder: Path, *, minutes: float, resume: bool, tracker
     faces = Faces(rows, config, [targets(rows, teachers, view) for view in range(config.views)])
     asked = targets(val, teachers, 0)
     modules = build(config)
-    if config.start:
-        modules["judge"].load_state_dict(unpacked(Path(config.start), "judge"))
     optimizer = torch.optim.AdamW(modules["judge"].parameters(), config.rate, weight_decay=config.weight_decay)
     shown = crops(val)
 
@@ -113,27 +111,18 @@ def train(config: Config, folder: Path, *, minutes: float, resume: bool, tracker
         cosine = np.sum(vectors(modules["judge"], shown) * asked, 1)
         return grid([*faces.pictures(0, 0, 1)[0][:24], *resized(shown[np.argsort(cosine)[:24]], SIZE)], 12)
 
-    hooks = Hooks(validate, sheet, best="cosine")
-    return fit(
-        step,
-        modules,
-        {"judge": optimizer},
-        faces,
-        config.schedule,
-        hooks,
-        folder=folder,
-        config=plain(config),
-        minutes=minutes,
-        resume=resume,
-        trackers=trackers,
-    )
+    return Plan(step, modules, {"judge": optimizer}, faces, config.schedule, Hooks(validate, sheet, best="cosine"))
 
 
-def ship(config: Config, folder: Path) -> Path:
+def terms(config: Config) -> Terms:
+    """Of weights trained so."""
+    return strictest(source(config.data).terms, *(teacher(name).terms for name in config.teachers))
+
+
+def ship(config: Config, folder: Path, terms: Terms) -> Path:
     """Ships the best weights of a run as `judge_b`, ONNX that reads portrait crops."""
     module = build(config)["judge"]
     module.load_state_dict(unpacked(folder / "best.safetensors", "judge"))
-    terms = strictest([config.data], [teacher(name).terms for name in config.teachers])
     trained_on = f"{config.data}; taught by {', '.join(config.teachers)}"
     name = "judge_b" if terms == "permissive" else "judge_b_research"
     data = to_onnx(FromCrops(module, SIZE), SIZES["portrait"], ["vectors"])
@@ -173,7 +162,7 @@ class Faces:
 def targets(rows: Prepared, teachers: list[Teacher], view: int) -> NDArray[np.float16]:
     """The teachers' answers on one view of all rows: float16 [N, D] of unit length, kept in the cache."""
     digest = hashlib.sha256(b"".join(rows.keys)).hexdigest()
-    text = f"{TARGETS} {[t.name for t in teachers]} {digest} {view}"
+    text = f"{TARGETS} {[t.key for t in teachers]} {digest} {view}"
     kept = settings().cache / "training" / f"targets-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npy"
     if kept.exists():
         return np.asarray(np.load(kept), np.float16)

@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from visavis.blocks.images import to_tensor
-from visavis.core.config import plain
+from visavis.core.catalogue import Terms
+from visavis.core.errors import InputError
 from visavis.core.ship import ship_file
 from visavis.core.types import Pixels
 from visavis.faces.align import SIZES, apply, invert, to_template
@@ -24,7 +25,7 @@ from visavis.training.augment import Augment
 from visavis.training.checkpoint import unpacked
 from visavis.training.data import Order, enough, strictest
 from visavis.training.export import FromCrops, to_onnx
-from visavis.training.loop import Batch, Hooks, Modules, Result, Schedule, fit
+from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared, column, prepare
 from visavis.training.rows import source
 from visavis.training.sheet import grid
@@ -35,9 +36,10 @@ SWAPPED = {"l_eye": "r_eye", "l_brow": "r_brow", "l_ear": "r_ear"}  # in a mirro
 
 @dataclass(frozen=True)
 class Config:
-    """data: a set with label maps 0..18 as PNG in the column `mask`."""
+    """data: a set with label maps 0..18 as PNG in the column `mask`; start: a run's best.safetensors to begin from."""
 
     data: str = "celebamask"
+    start: str = ""
     width: int = 32
     rate: float = 2e-3
     weight_decay: float = 0.02
@@ -104,7 +106,7 @@ def made_up(config: Config) -> dict[str, Tensor]:
     return {"images": torch.rand(count, 3, SIZE, SIZE) * 2 - 1, "labels": labels}
 
 
-def train(config: Config, folder: Path, *, minutes: float, resume: bool, trackers: str = "") -> Result:
+def plan(config: Config) -> Plan:
     """Raises InputError where the set is too small or has no masks."""
     torch.manual_seed(config.schedule.seed)
     train_rows, val_rows = enough(prepare(source(config.data), ["portrait"], ["mask"]), 20, 5)
@@ -122,27 +124,20 @@ def train(config: Config, folder: Path, *, minutes: float, resume: bool, tracker
 
     modules = build(config)
     optimizer = torch.optim.AdamW(modules["parser"].parameters(), config.rate, weight_decay=config.weight_decay)
-    return fit(
-        step,
-        modules,
-        {"parser": optimizer},
-        faces,
-        config.schedule,
-        Hooks(validate, sheet, best="miou"),
-        folder=folder,
-        config=plain(config),
-        minutes=minutes,
-        resume=resume,
-        trackers=trackers,
-    )
+    return Plan(step, modules, {"parser": optimizer}, faces, config.schedule, Hooks(validate, sheet, best="miou"))
 
 
-def ship(config: Config, folder: Path) -> Path:
+def terms(config: Config) -> Terms:
+    """Of weights trained so."""
+    return strictest(source(config.data).terms)
+
+
+def ship(config: Config, folder: Path, terms: Terms) -> Path:
     """Ships the best weights as `parser_unet`, ONNX that reads portrait crops."""
-    module = ParserUNet(config.width)
+    module = build(config)["parser"]
     module.load_state_dict(unpacked(folder / "best.safetensors", "parser"))
     data = to_onnx(FromCrops(module, SIZE), SIZE, ["logits"])
-    return ship_file("parser_unet", ".onnx", data, strictest([config.data]), config.data, "visavis train parser --ship")
+    return ship_file("parser_unet", ".onnx", data, terms, config.data, "visavis train parser --ship")
 
 
 class Faces:
@@ -183,7 +178,12 @@ def mirrored() -> NDArray[np.int64]:
 
 def _labels(rows: Prepared, i: int) -> NDArray[np.uint8]:
     """uint8 [128, 128]: the row's mask in its portrait frame."""
-    mask = np.asarray(Image.open(io.BytesIO(rows.labels[i]["mask"])))
+    try:
+        mask = np.asarray(Image.open(io.BytesIO(rows.labels[i]["mask"])).convert("L"))
+    except (OSError, TypeError) as error:
+        raise InputError(f"{rows.name}: the mask of photo {rows.keys[i].hex()[:12]} is no picture.") from error
+    if mask.max() >= len(CLASSES):
+        raise InputError(f"{rows.name}: a mask holds {mask.max()}; its classes are 0 to {len(CLASSES) - 1}.")
     width, height = rows.facts[i]["size"]
     on_photo = apply(invert(to_template(rows.facts[i]["mesh"], "portrait")), centres(SIZE).reshape(-1, 2))
     on_mask = on_photo * [mask.shape[1] / width, mask.shape[0] / height]

@@ -26,7 +26,6 @@ TENTHS = tuple(range(0, 2000, 100))
 # Red, green / blue, white: every turn and flip of it differs.
 COLOURS = np.array([[(220, 30, 30), (30, 200, 30)], [(30, 30, 220), (230, 230, 230)]], np.uint8)
 PICTURE = COLOURS.repeat(48, 0).repeat(64, 1)
-NOISE = np.random.default_rng(0)
 
 
 def film(
@@ -49,9 +48,12 @@ def film(
     between: frames that refer to later ones; step: pixels to the right each time; sound: seconds of silence beside.
     """
     picture = PICTURE.repeat(scale, 0).repeat(scale, 1)
+    # The same call makes the same file, whatever ran before and however busy the cores are.
+    random = np.random.default_rng(0)
     with av.open(str(path), "w", options=options) as out:
         out.metadata.update(metadata or {})
         stream = out.add_stream(codec, rate=10)
+        stream.codec_context.thread_count = 1
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt, stream.gop_size = pixels, 5
         stream.codec_context.max_b_frames, stream.bit_rate = between, 1_000_000
@@ -62,7 +64,7 @@ def film(
             stream.set_display_rotation(**turn)
         speaker = out.add_stream("aac", rate=8000, layout="mono") if sound else None
         for number, stamp in enumerate(stamps):
-            noise = NOISE.integers(-10, 11, (*picture.shape[:2], 1))
+            noise = random.integers(-10, 11, (*picture.shape[:2], 1))
             frame = av.VideoFrame.from_ndarray(
                 (np.roll(picture, step * number, 1) + noise + number).clip(0, 255).astype(np.uint8), "rgb24"
             )

@@ -128,12 +128,9 @@ def test_a_budget_for_no_face(tmp_path: Path, photo: Photo, capsys: pytest.Captu
 
 
 def test_the_terms_travel_with_the_pack(tmp_path: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from visavis.training.data import strictest
-
     row = {"image": photo(), "age": "50-59", "gender": "Male", "race": "Black", "split": "train", "file": "a.jpg"}
     parquet_of(tmp_path / "sets" / "fairface" / "fairface_train_00.parquet", [row])
     monkeypatch.setenv("VISAVIS_DATA", str(tmp_path / "sets"))
     pack("fairface", "1MB", tmp_path / "pack.parquet")
-    assert strictest([str(tmp_path / "pack.parquet")]) == "permissive"
-    assert strictest([str(tmp_path / "pack.parquet")], ["research-only"]) == "research-only"
-    assert strictest([str(parquet_of(tmp_path / "own.parquet", [row]))]) == "unknown"
+    assert source(tmp_path / "pack.parquet").terms == "permissive"
+    assert source(parquet_of(tmp_path / "own.parquet", [row])).terms == "unknown"

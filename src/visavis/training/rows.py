@@ -104,13 +104,14 @@ def source(data: str | Path) -> Source:
     A known data set keeps its rule of splits however it is named: by its name, or by the path of its folder or files.
     """
     top = settings().data_sets
-    if isinstance(data, str) and data in KNOWN and top and (top / data).is_dir():
-        data = top / data
-    path = Path(data).expanduser()
+    by_name = top / data if top and isinstance(data, str) and data in KNOWN and (top / data).is_dir() else None
+    path = by_name or Path(data).expanduser()
     folder = (path if path.is_dir() else path.parent).resolve()
     known = KNOWN.get(folder.name)
     files = tuple(sorted(folder.glob(known.files))) if known else ()
-    if path.resolve() in (*files, folder) and files:
+    if known and by_name and not files:
+        raise InputError(f"{path} holds no {known.files}.")
+    if files and path.resolve() in (*files, folder):
         return Source(folder.name, files if path.is_dir() else (path,), "parquet", known)
     if path.is_dir():
         for kind in ("parquet", "tar"):

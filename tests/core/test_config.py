@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
 
-from visavis.core.config import changed, differences, plain, restored
+from visavis.core.config import changed, differences, plain, restored, within
 from visavis.core.errors import InputError
 
 
@@ -64,3 +65,20 @@ def test_a_config_comes_back_from_what_was_written_of_it() -> None:
     made = changed(Config(), ["rate=1", "names=a,b", "inner.steps=3"])
     values = json.loads(json.dumps(plain(made)))
     assert restored(Config(), {**values, "something else": 1}) == made
+
+
+def test_a_setting_outside_its_range_is_named() -> None:
+    @dataclass(frozen=True)
+    class Ranged:
+        views: int = 4
+        rate: float = 0.1
+
+        def __post_init__(self) -> None:
+            within(self, views=(1, math.inf), rate=(0, 1))
+
+    assert changed(Ranged(), ["views=1", "rate=1"]) == Ranged(1, 1.0)
+    with pytest.raises(InputError, match="views is 1 or more, not 0"):
+        changed(Ranged(), ["views=0"])
+    for wrong in ("rate=1.5", "rate=nan"):
+        with pytest.raises(InputError, match="rate is from 0 to 1, not"):
+            changed(Ranged(), [wrong])

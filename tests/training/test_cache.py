@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -183,3 +184,15 @@ def test_shuffled_reads_big_files_in_chunks() -> None:
     for start in range(0, count, window):
         assert len(np.unique(order[start : start + window] // CHUNK)) == 16
     assert np.abs(np.diff(order[:1000])).mean() > CHUNK, "neighbours of the file are not neighbours of the order"
+
+
+def test_a_column_goes_to_another_process_without_its_records() -> None:
+    kept = column()
+    kept.add(keys(0, 2000), records(0, 2000))
+    kept.array()
+    sent = pickle.dumps(kept)
+    assert len(sent) < kept.array().nbytes + 2000 * 8  # the keys alone
+    assert holds(pickle.loads(sent), 0, 2000)
+    assert kept.array() is kept.array()
+    kept.add(keys(2000, 1), records(2000, 1))
+    assert len(kept.array()) == 2001

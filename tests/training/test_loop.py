@@ -188,11 +188,12 @@ except InputError as error: sys.exit(str(error))
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise on Windows")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
 def test_a_stopped_run_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, number: int, code: int) -> None:
-    process = script(f"run(Path({str(tmp_path)!r}), slow, replace(SCHEDULE, steps=10_000))")
+    stopped_later = f"run(Path({str(tmp_path)!r}), slow, replace(SCHEDULE, steps=10_000, workers=1))"
+    process = script(stopped_later, start_new_session=True)
     until = time.monotonic() + 60
     while not (tmp_path / "metrics.jsonl").exists() and time.monotonic() < until:
         time.sleep(0.1)
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # as a terminal and service managers do: to the workers too
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code and ("KeyboardInterrupt" in errors) == (number == signal.SIGINT)
     step = json.loads((tmp_path / "last.json").read_text())["step"]

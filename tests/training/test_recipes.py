@@ -190,6 +190,26 @@ def test_command_line(faces: Path, teacher: Path, home: Path, capsys: pytest.Cap
     assert run(["train", "judge", "--data", str(faces.parent / "nothing"), "--run", "other"]) == 2
 
 
+def test_the_device_that_was_asked_for(
+    faces: Path, teacher: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VISAVIS_DEVICE", "cpu")
+    monkeypatch.setenv("VISAVIS_THREADS", "1")
+    before = torch.get_num_threads()
+    assert run(["train", "judge", "--device", "tpu"]) == 2
+    monkeypatch.setenv("VISAVIS_DEVICE", "cpu")  # the command line writes what it was told there
+    if not torch.cuda.is_available():
+        assert run(["train", "judge", "--device", "cuda"]) == 2
+        assert "torch sees no GPU" in capsys.readouterr().err
+    monkeypatch.setenv("VISAVIS_DEVICE", "cpu")
+    options = [part for setting in (*QUICK, f"teachers={teacher}", "views=1") for part in ("--set", setting)]
+    try:
+        assert run(["train", "judge", "--data", str(faces), "--device", "cpu", "--threads", "1", *options]) == 0
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_too_little_data_is_said(small: dict[str, bytes], home: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "one.jpg").write_bytes(small["obama"])

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from visavis.app import forms
 from visavis.app.say import say
 from visavis.core.errors import InputError
 
@@ -27,6 +28,8 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting; may be repeated")
     ] = None,
     run: Annotated[str | None, typer.Option(help="folder below VISAVIS_HOME/runs (default: the name)")] = None,
+    threads: forms.Threads = None,
+    device: forms.Device = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="write TensorBoard's files too")] = False,
     ship: Annotated[
         bool, typer.Option("--ship", help="put the best weights into the shipped ones; alone: no training")
@@ -35,6 +38,7 @@ def train(
     """Train one of the networks that visavis ships; on several machines: accelerate launch -m visavis train NAME."""
     from visavis.training import launch
 
+    forms.set_common(threads=threads, device=device)
     if ship and minutes is None and not resume and (data or settings):
         raise InputError("--ship alone ships a run as it was trained: leave --data and --set out.")
     if not ship or minutes is not None or resume:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visavis.bench.figures import Figure, machine, write
+from visavis.core.progress import say
 from visavis.core.settings import scratch, settings
 from visavis.media.write import write_bytes
 from visavis.training import launch
@@ -20,7 +21,7 @@ PAGE = Path("docs/speed.md")
 
 def run() -> None:
     """Writes results/train.json and docs/speed.md."""
-    launch.recipe(launch.RECIPES[0])  # says what to install where torch is missing
+    launch.recipe("judge")  # says what to install where torch is missing
     from visavis.training import profile, selfcheck
 
     started = time.time()
@@ -31,8 +32,11 @@ def run() -> None:
         Figure("resume.bit_identical", float(same), unit="yes or no"),
         Figure("two_processes.loss_difference", apart, unit="relative", better="lower"),
     ]
-    made = list(profile.timings(settings().threads))
-    figures += [Figure(t.name, t.rate, t.low, t.high, "samples/s", "higher", profile.REPEATS) for t in made]
+    made = []
+    for timing in profile.timings(settings().threads):
+        say(f"{timing.name}: {timing.rate:.3g} samples/s")
+        made.append(timing)
+    figures += [Figure(t.name, t.rate, t.low, t.high, "samples/s", "higher", t.repeats) for t in made]
     write("train", figures, seed=0, started=started)
     write_bytes(PAGE, _page(made, {name: profile.shares(name) for name in launch.RECIPES}).encode())
 
@@ -42,7 +46,8 @@ def _page(timings: Sequence[Timing], shares: Mapping[str, Sequence[Share]]) -> s
         "# How fast training is",
         "",
         f"Written by `visavis bench train` on {machine()}. Samples a second of one training step (forward, backward,",
-        "optimiser) on made-up pictures, without reading data; median of three repeats.",
+        "optimiser) on made-up pictures, without reading data; median of three repeats, but a step that takes longer",
+        "than four seconds is timed once.",
         "",
         "| step | where | precision | eager | compiled |",
         "|---|---|---|---|---|",
@@ -52,8 +57,8 @@ def _page(timings: Sequence[Timing], shares: Mapping[str, Sequence[Share]]) -> s
         where = t.device if t.device != "cpu" else f"{t.threads} thread{'s' if t.threads > 1 else ''}"
         rows.setdefault((t.recipe, where, t.precision), {})[t.compiled] = t.rate
     for (recipe, where, precision), rates in rows.items():
-        compiled = f"{rates[True]:.0f}" if True in rates else "no compiler here"
-        lines.append(f"| {recipe} | {where} | {precision} | {rates[False]:.0f} | {compiled} |")
+        compiled = f"{rates[True]:.0f}" if True in rates else "not measured"
+        lines.append(f"| {recipe} | {where} | {precision} | {rates[False]:.3g} | {compiled} |")
     for recipe, parts in shares.items():
         lines += ["", f"## Where the time of `{recipe}` goes (all threads, float32, eager)", ""]
         lines += ["| operation | share |", "|---|---|"]

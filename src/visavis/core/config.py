@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -25,6 +26,15 @@ def changed(config: T, settings: Sequence[str]) -> T:
             raise InputError(f"--set takes KEY=VALUE, not {setting!r}.")
         config = _with(config, key.strip().split("."), text.strip(), key.strip())
     return config
+
+
+def within(config: Any, **ranges: tuple[float, float]) -> None:
+    """For the `__post_init__` of a config: raises InputError for a setting outside its range (both ends allowed)."""
+    for name, (low, high) in ranges.items():
+        value = getattr(config, name)
+        if not low <= value <= high:
+            said = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
+            raise InputError(f"{name} is {said}, not {value:g}.")
 
 
 def plain(config: Any) -> dict[str, Any]:

@@ -39,7 +39,12 @@ class Column:
         text = f"{recipe} {self.dtype.descr} {self.shape}"
         self.folder = settings().cache / "training" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         self._rows: dict[bytes, int] = {}
+        self._map: NDArray[Any] | None = None
         self._read_keys()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A memory map would be pickled as a copy of the whole file.
+        return {**self.__dict__, "_map": None}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -84,7 +89,9 @@ class Column:
         if not self._rows:
             return np.empty((0, *self.shape), self.dtype)
         count = len(self._rows)
-        return np.memmap(self.folder / "records.bin", self.dtype, "r", shape=(count, *self.shape))
+        if self._map is None or len(self._map) != count:
+            self._map = np.memmap(self.folder / "records.bin", self.dtype, "r", shape=(count, *self.shape))
+        return self._map
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """The records of these rows, read in the order of the file."""

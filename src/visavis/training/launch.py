@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -12,19 +13,27 @@ from typing import Any
 
 from visavis.core.config import changed, nearest, plain, restored
 from visavis.core.errors import InputError, missing_extra
+from visavis.core.settings import settings as machine
 from visavis.training.data import strictest
 from visavis.training.runs import run_folder
 
-RECIPES = ("judge", "attributes", "parser")
+# The bases' recipes lie in their own room, above this one, and are only named here.
+RECIPES = {
+    "judge": "visavis.training.recipes.judge",
+    "attributes": "visavis.training.recipes.attributes",
+    "parser": "visavis.training.recipes.parser",
+    "autoencoder": "visavis.bases.autoencoder.train",
+    "nano": "visavis.bases.nano.train",
+}
 
 
 def recipe(name: str) -> ModuleType:
     """The module of a recipe: CONFIG, build(config), plan(config) -> loop.Plan, terms(config), and
     ship(config, folder, terms). Raises InputError for another name, and where the extra [ml] is missing."""
     if name not in RECIPES:
-        raise InputError(f"There is no training {name!r}: {nearest(name, RECIPES)}")
+        raise InputError(f"There is no training {name!r}: {nearest(name, list(RECIPES))}")
     try:
-        return importlib.import_module(f"visavis.training.recipes.{name}")
+        return importlib.import_module(RECIPES[name])
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("visavis"):
             raise
@@ -55,6 +64,7 @@ def start(
     module = recipe(name)
     from visavis.training.loop import fit
 
+    _on_this_machine()
     folder = run_folder(run or name)
     config = configured(module, data, settings)
     began = _beginning(module, config) if config.start and not (folder / "last.json").exists() else None
@@ -78,6 +88,18 @@ def start(
         trackers=trackers,
     )
     return result, folder
+
+
+def _on_this_machine() -> None:
+    """The threads and the device that were asked for; without a wish accelerate takes a GPU where there is one."""
+    import torch
+
+    torch.set_num_threads(machine().threads)
+    asked = os.environ.get("VISAVIS_DEVICE")
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch sees no GPU here; leave it out, or install torch's CUDA build.")
+    if asked == "cpu":
+        os.environ["ACCELERATE_USE_CPU"] = "true"
 
 
 def ship(name: str, run: str | None = None) -> Path:

@@ -25,6 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from visavis.core import progress
+from visavis.core.config import within
 from visavis.core.errors import InputError
 from visavis.training import precision
 from visavis.training.checkpoint import LOG_EVERY, Run, alone
@@ -57,6 +58,10 @@ class Schedule:
     workers: int = 1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        within(self, steps=(1, math.inf), batch=(1, math.inf), warmup=(0, math.inf), decay=(0, 1), ema=(0, 0.99999))
+        within(self, clip=(1e-6, math.inf), every=(0, math.inf), workers=(0, 64), seed=(0, 2**31))
 
 
 @dataclass(frozen=True)
@@ -265,7 +270,14 @@ def _ahead(batches: Batches, start: int, schedule: Schedule, accelerator: Accele
     """Batches from `start` on, prepared in other processes in their order."""
     data = _Numbered(batches, accelerator.process_index, accelerator.num_processes)
     numbers: Any = range(start, schedule.steps)
-    return iter(DataLoader(data, batch_size=None, sampler=numbers, num_workers=schedule.workers))
+    count = schedule.workers
+    return iter(DataLoader(data, batch_size=None, sampler=numbers, num_workers=count, worker_init_fn=_outlive))
+
+
+def _outlive(worker: int) -> None:
+    """Whoever stops a run may send SIGTERM to all its processes: the first is for the loop, which still takes batches
+    until its step is done."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def _precision(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
+from accelerate import PartialState
 from torch import Tensor, nn
 
 Precision = Literal["float32", "bfloat16"]
@@ -19,7 +20,7 @@ def choose(
 ) -> Precision:
     """The faster precision of a step on this machine, measured on copies; several processes must not disagree, so
     they take what the device is known for."""
-    if torch.cuda.is_available():
+    if PartialState().device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     # Without these units bfloat16 is computed in float32 and only costs.
     if processes > 1 or "AVX512" not in torch.backends.cpu.get_cpu_capability():

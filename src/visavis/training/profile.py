@@ -13,12 +13,13 @@ from torch import Tensor
 
 from visavis.training.launch import RECIPES, recipe
 
-REPEATS, SECONDS, PROFILED, OPERATIONS = 3, 4.0, 3, 6
+WARMING, REPEATS, SECONDS, PROFILED, OPERATIONS = 3, 3, 4.0, 3, 6
 
 
 @dataclass(frozen=True)
 class Timing:
-    """samples a second: median, lowest and highest of the repeats; batch: samples in a step"""
+    """samples a second: median, lowest and highest of the repeats (one where a step takes longer than a whole repeat);
+    batch: samples in a step"""
 
     recipe: str
     device: str
@@ -29,6 +30,7 @@ class Timing:
     rate: float
     low: float
     high: float
+    repeats: int
 
     @property
     def name(self) -> str:
@@ -57,7 +59,10 @@ def timings(threads: int) -> Iterator[Timing]:
                 torch.set_num_threads(count)
                 for precision in ("float32", "bfloat16"):
                     for compiled in ways:
-                        yield _timing(name, device, count, precision, compiled)
+                        made = _timing(name, device, count, precision, compiled)
+                        yield made
+                        if made.repeats == 1:  # bfloat16 without its units: minutes a step, compiled or not
+                            break
     finally:
         torch.set_num_threads(before)
 
@@ -77,8 +82,14 @@ def shares(name: str) -> list[Share]:
 
 def _timing(name: str, device: str, threads: int, precision: str, compiled: bool) -> Timing:
     run, batch = _stepper(name, device, precision, compiled)
-    for _ in range(3):
+    seconds = 0.0
+    for _ in range(WARMING):
+        began = time.perf_counter()
         run()
+        seconds = time.perf_counter() - began
+        if seconds > SECONDS and not compiled:
+            rate = batch / seconds
+            return Timing(name, device, threads, precision, compiled, batch, rate, rate, rate, 1)
     rates = []
     for _ in range(REPEATS):
         began, steps = time.perf_counter(), 0
@@ -87,7 +98,7 @@ def _timing(name: str, device: str, threads: int, precision: str, compiled: bool
             steps += 1
         rates.append(steps * batch / (time.perf_counter() - began))
     low, rate, high = min(rates), sorted(rates)[len(rates) // 2], max(rates)
-    return Timing(name, device, threads, precision, compiled, batch, rate, low, high)
+    return Timing(name, device, threads, precision, compiled, batch, rate, low, high, REPEATS)
 
 
 def _stepper(name: str, device: str, precision: str, compiled: bool) -> tuple[Any, int]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from visavis.blocks.images import to_tensor
 from visavis.blocks.recognise.trunk import Trunk
 from visavis.core.catalogue import Terms
+from visavis.core.config import within
 from visavis.core.errors import InputError
 from visavis.core.ship import ship_file
 from visavis.core.types import Pixels
@@ -54,6 +55,11 @@ class Config:
     rate: float = 1.5e-3
     weight_decay: float = 0.05
     schedule: Schedule = Schedule(steps=6_000, batch=64, warmup=200, decay=0.4, ema=0.998, clip=5.0, every=5)
+
+    def __post_init__(self) -> None:
+        within(self, rate=(0, 1), weight_decay=(0, 1))
+        if not self.data:
+            raise InputError("data names at least one set.")
 
 
 CONFIG = Config()
@@ -173,7 +179,7 @@ class Faces:
         stored = column("portrait")
         keys = [key for part in parts for key in part.keys]
         labels = [row for part in parts for row in part.labels]
-        self.places, self.portraits = stored.rows(keys), stored.array()
+        self.stored, self.places = stored, stored.rows(keys)
         self.age = np.array([interval(row) for row in labels], np.float32)
         self.female = np.array([_female(row["gender"]) for row in labels], np.float32)
         self.race = np.array([RACES.index(r["race"]) if r["race"] in RACES else UNKNOWN for r in labels], np.int64)
@@ -190,13 +196,14 @@ class Faces:
     def pictures(self, step: int, rank: int, world: int) -> tuple[Pixels, NDArray[np.int64]]:
         random = np.random.default_rng([self.seed, step, rank])
         rows = self.order(step, rank, world)
-        made = [self.augment(self.portraits[self.places[row]], SIZE, random) for row in rows]
+        portraits = self.stored.array()
+        made = [self.augment(portraits[self.places[row]], SIZE, random) for row in rows]
         return np.stack(made), rows
 
     def plain(self) -> tuple[Pixels, dict[str, Tensor]]:
         """All pictures as they are, and their labels."""
         rows = np.arange(len(self.places))
-        return resized(self.portraits[self.places], SIZE), self._labels(rows)
+        return resized(self.stored.take(self.places), SIZE), self._labels(rows)
 
     def _labels(self, rows: NDArray[Any]) -> dict[str, Tensor]:
         arrays = {"age": self.age[rows], "female": self.female[rows], "race": self.race[rows]}

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from visavis.blocks.images import to_tensor
 from visavis.blocks.recognise.trunk import PlaceHead, Trunk
 from visavis.core.catalogue import Terms
+from visavis.core.config import within
+from visavis.core.errors import InputError
 from visavis.core.files import write_whole
 from visavis.core.progress import track
 from visavis.core.settings import private_folder, settings
@@ -56,6 +58,11 @@ class Config:
     rate: float = 2e-3
     weight_decay: float = 0.02
     schedule: Schedule = Schedule(steps=10_000, batch=128, warmup=300, decay=0.25, ema=0.999, clip=5.0, every=10)
+
+    def __post_init__(self) -> None:
+        within(self, views=(1, 16), plain=(0, 1), rate=(0, 1), weight_decay=(0, 1))
+        if not self.teachers:
+            raise InputError("teachers names at least one.")
 
 
 CONFIG = Config()
@@ -136,7 +143,7 @@ class Faces:
         self.config, self.answers = config, answers
         self.mixes = [Mixes.drawn(len(rows), view) for view in range(config.views)]
         stored = column("portrait")
-        self.places, self.portraits = stored.rows(rows.keys), stored.array()
+        self.stored, self.places = stored, stored.rows(rows.keys)
         self.order = Order(len(rows), config.schedule.batch, config.schedule.seed)
         self.augment = Augment()
         stored.warm()
@@ -151,10 +158,10 @@ class Faces:
         rows = self.order(step, rank, world)
         mixed = random.integers(1, self.config.views, len(rows)) if self.config.views > 1 else np.zeros_like(rows)
         views = np.where(random.random(len(rows)) < self.config.plain, 0, mixed)
-        made = []
+        made, portraits = [], self.stored.array()
         for row, view in zip(rows, views, strict=True):
             mix = self.mixes[view]
-            face, partner = (self.portraits[self.places[i]] for i in (row, mix.partner[row]))
+            face, partner = (portraits[self.places[i]] for i in (row, mix.partner[row]))
             made.append(self.augment(mix.mixed(row, face, partner, "portrait"), SIZE, random))
         return np.stack(made), views, rows
 

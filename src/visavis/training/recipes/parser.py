@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from visavis.blocks.images import to_tensor
 from visavis.core.catalogue import Terms
+from visavis.core.config import within
 from visavis.core.errors import InputError
 from visavis.core.ship import ship_file
 from visavis.core.types import Pixels
@@ -44,6 +45,9 @@ class Config:
     rate: float = 2e-3
     weight_decay: float = 0.02
     schedule: Schedule = Schedule(steps=4_000, batch=16, warmup=100, decay=0.4, ema=0.998, clip=5.0, every=5)
+
+    def __post_init__(self) -> None:
+        within(self, width=(4, 256), rate=(0, 1), weight_decay=(0, 1))
 
 
 CONFIG = Config()

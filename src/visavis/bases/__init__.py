@@ -1,0 +1,1 @@
+"""Generators that systems stand on."""

@@ -1,0 +1,169 @@
+"""Captions from labels and from what the mesh and the pixels say; nothing that only a research-only network knows.
+
+A word is written only where the measure lies beyond its threshold, its opposite beyond the other one; in between
+neither is. left and right are the picture's: a mirrored view has them swapped. Gender is the data set's label of how
+somebody presents, and an age the age that somebody looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from visavis.core.types import Pixels
+from visavis.training.splits import Labels
+
+EMPTY, DROPPED = 0.1, 0.25  # share of captions that are empty, of parts that are left out
+
+
+@dataclass(frozen=True)
+class Rule:
+    """below, above: (threshold, words) of each end of a measure."""
+
+    below: tuple[float, str] | None = None
+    above: tuple[float, str] | None = None
+
+
+# Ends that hold between 5 and 30 % of FairFace train.
+RULES = {
+    "yaw": Rule((-20, "looking left"), (20, "looking right")),
+    "pitch": Rule((-23, "looking down"), (6, "looking up")),
+    "smile": Rule((0.12, "serious"), (0.6, "smiling")),
+    "mouth": Rule((0.02, "mouth closed"), (0.4, "mouth open")),
+    "eyes": Rule((0.2, "eyes closed"), (0.7, "eyes open")),
+    "sharpness": Rule((0.5, "blurred"), (0.9, "sharp")),
+    "highlights": Rule((-2.0, "dark"), None),
+    "white": Rule(None, (0.05, "bright")),
+    "side": Rule((-0.8, "light from right"), (0.8, "light from left")),
+    "colour": Rule((8.0, "grey"), None),
+    "covered": Rule(None, (0.6, "covered")),
+    "padding": Rule(None, (0.05, "padded")),
+}
+MIRRORED = ("yaw", "side")
+STRAIGHT = (8.0, (-16.0, 2.0))  # degrees: largest yaw, range of pitch
+STRAIGHT_ENOUGH = 20.0
+AHEAD = "looking straight"
+DECADES = ("", "", "twenties", "thirties", "forties", "fifties", "sixties", "seventies")
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """What captions are made of, for N faces. measures: by the names of RULES, float32 [N]; age: [low, high) in years,
+    float32 [N, 2], NaN where unknown; female: 1, 0 or NaN."""
+
+    measures: dict[str, NDArray[np.float32]]
+    age: NDArray[np.float32]
+    female: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.age)
+
+    def words(self, row: int, mirrored: bool) -> list[str]:
+        """The clauses that hold for a face, or for its mirror image."""
+        found = []
+        for name, rule in RULES.items():
+            value = self.measures[name][row] * (-1 if mirrored and name in MIRRORED else 1)
+            for end, beyond in ((rule.below, -1), (rule.above, 1)):
+                if end and beyond * value > beyond * end[0]:
+                    found.append(end[1])
+        low, high = STRAIGHT[1]
+        if abs(self.measures["yaw"][row]) < STRAIGHT[0] and low < self.measures["pitch"][row] < high:
+            found.append(AHEAD)
+        return found
+
+    def caption(self, row: int, mirrored: bool, random: Generator) -> str:
+        """One of the ways to say it: parts are dropped, shuffled, put before or behind the person; sometimes empty."""
+        if random.random() < EMPTY:
+            return ""
+        years = _years(self.age[row], random)
+        person, behind = _person(years, self.female[row], random)
+        clauses = [words for words in self.words(row, mirrored) if random.random() > DROPPED]
+        random.shuffle(clauses)
+        before = [words for words in clauses if " " not in words and random.random() < 0.5]
+        after = [words for words in clauses if words not in before]
+        said = " ".join(["a", *before, person, *behind])
+        if random.random() < 0.15:
+            said = f"{random.choice(['photo', 'portrait'])} of {said}"
+        return ", ".join([said, *after])
+
+
+def described(labels: Sequence[Labels], facts: NDArray[np.void], portraits: Pixels) -> Described:
+    """Of N faces as `prepare` keeps them: labels with age (band or years) and gender where a set has them."""
+    measures = {
+        "yaw": facts["pose"][:, 0],
+        "pitch": facts["pose"][:, 1],
+        "eyes": facts["expression"][:, 0],
+        "mouth": facts["expression"][:, 1],
+        "smile": facts["expression"][:, 2],
+        "sharpness": facts["quality"][:, 1],
+        "covered": facts["quality"][:, 4],
+        "padding": facts["padding"],
+        **pixel_measures(portraits),
+    }
+    # Of a turned head the two halves of the picture are not the two halves of a face.
+    measures["side"] = np.where(np.abs(facts["pose"][:, 0]) < STRAIGHT_ENOUGH, measures["side"], 0)
+    age = np.array([_interval(row) for row in labels], np.float32).reshape(-1, 2)
+    female = np.array([{"Female": 1.0, "Male": 0.0}.get(str(row.get("gender")), np.nan) for row in labels], np.float32)
+    return Described({name: np.asarray(values, np.float32) for name, values in measures.items()}, age, female)
+
+
+def pixel_measures(portraits: Pixels) -> dict[str, NDArray[np.float32]]:
+    """Of portrait crops uint8 [N, 128, 128, 3]: highlights (how many stops the brightest fiftieth lies under white: a
+    dim photo has none, whatever the skin), white (share of pixels that are nearly white), side (stops by which the left
+    half of the face is brighter), colour (mean spread between the channels)."""
+    made: dict[str, list[float]] = {"highlights": [], "white": [], "side": [], "colour": []}
+    for picture in portraits:
+        pixels = picture.astype(np.float32)
+        light = np.log2((pixels @ _LUMA / 255) ** 2.2 + 0.002)
+        made["highlights"].append(float(np.percentile(light, 98)))
+        made["white"].append(float((pixels.min(2) > 235).mean()))
+        face = light[_FACE]
+        made["side"].append(float(np.median(face[:, : face.shape[1] // 2] - face[:, : face.shape[1] // 2 - 1 : -1])))
+        made["colour"].append(float((pixels.max(2) - pixels.min(2)).mean()))
+    return {name: np.array(values, np.float32) for name, values in made.items()}
+
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_FACE = (slice(40, 100), slice(34, 94))  # of a frontal face in the portrait frame
+
+
+def _years(interval: NDArray[np.float32], random: Generator) -> int | None:
+    if np.isnan(interval[0]):
+        return None
+    low, high = int(np.ceil(interval[0])), min(90, int(np.ceil(interval[1])) - 1)
+    return int(random.integers(low, max(low, high) + 1))
+
+
+def _person(years: int | None, female: float, random: Generator) -> tuple[str, list[str]]:
+    """The word for the person, and how the age is said behind it."""
+    sex = None if np.isnan(female) or random.random() < 0.1 else int(female)
+    grown = ("man", "woman")[sex] if sex is not None else "person"
+    if years is None:
+        return grown, []
+    if years < 3:
+        word = "baby" if sex is None or random.random() < 0.6 else f"baby {('boy', 'girl')[sex]}"
+    elif years < 20:
+        young = "child" if years < 13 else "teenager"
+        word = young if sex is None or random.random() < 0.3 else ("boy", "girl")[sex]
+    else:
+        word = grown
+    way = random.random()
+    if way < 0.6:
+        return word, ["of", str(years)]
+    if way < 0.75 and 20 <= years < 80:
+        whose = "their" if sex is None else ("his", "her")[sex]
+        return word, ["in", whose, DECADES[years // 10]]
+    if way < 0.85 and years >= 20:
+        stage = "young" if years < 30 else "middle aged" if 40 <= years < 60 else "old" if years >= 65 else ""
+        return f"{stage} {word}".strip(), []
+    return word, []
+
+
+def _interval(labels: Labels) -> tuple[float, float]:
+    from visavis.training.recipes.attributes import interval
+
+    return (np.nan, np.nan) if labels.get("age") is None else interval(labels)

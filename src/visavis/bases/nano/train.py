@@ -1,0 +1,289 @@
+"""Trains nano: flow matching in the autoencoder's latents, on captions made of labels and of what perception measures.
+
+`align` asks the middle of the UNet to predict recogniser A's maps of the clean photo (REPA, arXiv 2410.06940), which
+needs fewer steps; A stands in the loss and therefore judges nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visavis.bases.autoencoder.latents import digest_of, from_run, latents
+from visavis.bases.autoencoder.train import inside_photo
+from visavis.bases.faces import usable
+from visavis.bases.nano import folder
+from visavis.bases.nano.captions import described
+from visavis.bases.nano.words import LENGTH
+from visavis.blocks.diffusion import objective
+from visavis.blocks.identity.recogniser_a import FEATURES, recogniser_a
+from visavis.blocks.images import to_tensor
+from visavis.core.catalogue import Terms
+from visavis.core.config import within
+from visavis.core.errors import InputError
+from visavis.core.progress import track
+from visavis.core.types import Pixels
+from visavis.faces.embed import CHIP
+from visavis.training.cache import CHUNK, Column
+from visavis.training.checkpoint import origin
+from visavis.training.data import Order, strictest
+from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
+from visavis.training.prepare import Prepared, column
+from visavis.training.rows import source
+from visavis.training.sheet import grid
+
+MAP = "stage4"  # of A: as many places as the middle of the UNet
+WATCHED = 512  # validation frames
+SHOWN = (
+    "",
+    "a woman of 25, looking straight, eyes open, sharp",
+    "a smiling man of 45, looking straight, sharp",
+    "a serious old man, sharp",
+    "a girl of 8, smiling, sharp",
+    "a woman of 60, looking left, sharp",
+    "a man of 30, looking right, mouth closed, sharp",
+    "a person, eyes closed",
+)
+GUIDANCE, STEPS = 3.0, 20
+
+
+@dataclass(frozen=True)
+class Config:
+    """autoencoder: best.safetensors of a run of the autoencoder; align: weight of A's maps in the loss; each: pictures of
+    each prompt on the sheet; start: a run's best.safetensors to begin from."""
+
+    data: str = "fairface"
+    autoencoder: str = ""
+    start: str = ""
+    rate: float = 3e-4
+    weight_decay: float = 0.01
+    align: float = 0.5
+    each: int = 4
+    schedule: Schedule = Schedule(steps=20_000, batch=32, warmup=300, decay=0.2, ema=0.9995, clip=1.0, every=15)
+
+    def __post_init__(self) -> None:
+        within(self, rate=(0, 1), weight_decay=(0, 1), align=(0, 10), each=(1, 64))
+
+
+CONFIG = Config()
+
+
+class Nano(nn.Module):
+    """Text encoder and UNet, and the layers that predict A's maps from the UNet's middle."""
+
+    def __init__(self, align: bool) -> None:
+        super().__init__()
+        self.text, self.unet = folder.text_encoder(), folder.unet()
+        middle, wanted = self.unet.config.block_out_channels[-1], FEATURES[MAP][0]
+        self.aligner = nn.Sequential(nn.Conv2d(middle, 512, 1), nn.SiLU(), nn.Conv2d(512, wanted, 1)) if align else None
+
+    def forward(self, noisy: Tensor, level: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Velocity [B, 8, 16, 16] of latents at levels [B] under tokens [B, 32]; A's maps as the UNet sees them."""
+        kept: list[Tensor] = []
+        handle = self.unet.mid_block.register_forward_hook(lambda *call: kept.append(call[2]))
+        try:
+            said = self.text(tokens)[0]
+            velocity: Tensor = self.unet(noisy, objective.timestep(level), said, return_dict=False)[0]
+        finally:
+            handle.remove()
+        return velocity, self.aligner(kept[0]) if self.aligner is not None else None
+
+
+def build(config: Config) -> dict[str, nn.Module]:
+    """The modules that are trained, by name."""
+    return {"nano": Nano(config.align > 0)}
+
+
+def made_up(config: Config) -> dict[str, Tensor]:
+    """A batch of noise, for measuring speed."""
+    count = config.schedule.batch
+    return {
+        "latents": torch.randn(count, 8, 16, 16),
+        "inside": torch.ones(count, 1, 16, 16),
+        "tokens": torch.randint(4, 100, (count, 32)),
+        "maps": torch.rand(count, *FEATURES[MAP]),
+    }
+
+
+class Step:
+    """Flow matching on one batch, and the alignment with A."""
+
+    def __init__(self, config: Config) -> None:
+        self.align = config.align
+
+    def __call__(self, modules: Modules, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        clean = batch["latents"]
+        level, noise = objective.levels(len(clean), clean.device), torch.randn_like(clean)
+        flow, apart = losses(modules["nano"], batch, level, noise)
+        yield "nano", flow + self.align * apart
+        yield "flow", flow.detach()
+
+
+def losses(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Flow matching's loss over places inside the photo, and one less the cosine to A's maps there."""
+    clean, inside = batch["latents"], batch["inside"]
+    velocity, maps = module(objective.noised(clean, noise, level), level, batch["tokens"])
+    flow = objective.flow_loss(velocity, clean, noise, inside)
+    if maps is None:
+        return flow, flow.new_zeros(())
+    cosine = F.cosine_similarity(maps.float(), batch["maps"].float(), dim=1)
+    seen = F.interpolate(inside, cosine.shape[1:], mode="area")[:, 0]
+    return flow, ((1 - cosine) * seen).sum() / seen.sum().clamp(min=1)
+
+
+def plan(config: Config) -> Plan:
+    """Raises InputError where the set is too small or no autoencoder is named."""
+    torch.manual_seed(config.schedule.seed)
+    if not config.autoencoder:
+        raise InputError("nano learns in latents: --set autoencoder=PATH of an autoencoder's best.safetensors.")
+    path = Path(config.autoencoder)
+    origin(path)  # says what is wrong with another file
+    train, val = usable(source(config.data), 50, 5)
+    coder, digest = from_run(path), digest_of(path)
+    faces, watched = Faces(train, config, coder, digest), Faces(val, config, coder, digest)
+    modules = build(config)
+    optimizer = torch.optim.AdamW(modules["nano"].parameters(), config.rate, weight_decay=config.weight_decay)
+    fixed = [
+        watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(np.arange(min(len(val), WATCHED)), 8)
+    ]
+
+    def validate(modules: Modules) -> dict[str, float]:
+        return {"score": -validation_loss(modules["nano"], fixed)}
+
+    def sheet(modules: Modules) -> Pixels:
+        """Half a row for each prompt of SHOWN, the same noise at every checkpoint."""
+        return grid(list(pictures(modules["nano"], faces, SHOWN, config.each)), 2 * config.each)
+
+    return Plan(
+        Step(config), modules, {"nano": optimizer}, faces, config.schedule, Hooks(validate, sheet, best="score")
+    )
+
+
+def terms(config: Config) -> Terms:
+    """Of weights trained so."""
+    coder: list[Terms] = [origin(Path(config.autoencoder))["terms"]] if config.autoencoder else []
+    return strictest(source(config.data).terms, *coder)
+
+
+@torch.no_grad()
+def validation_loss(module: nn.Module, batches: Sequence[Batch]) -> float:
+    """Flow matching's loss on fixed batches with fixed noise, at evenly spread levels."""
+    module.eval()
+    device = next(module.parameters()).device
+    total = 0.0
+    for number, batch in enumerate(batches):
+        batch = {k: v.to(device) for k, v in batch.items()}
+        clean = batch["latents"]
+        generator = torch.Generator().manual_seed(number)
+        noise = torch.randn(clean.shape, generator=generator).to(device)
+        level = (torch.arange(len(clean), device=device) + 0.5) / len(clean)
+        total += float(losses(module, batch, level, noise)[0])
+    return total / len(batches)
+
+
+@torch.no_grad()
+def pictures(module: nn.Module, faces: Faces, prompts: tuple[str, ...], each: int, seed: int = 0) -> Pixels:
+    """uint8 [prompts x each, 128, 128, 3] as the stock pipeline samples them."""
+    nano: Any = module.eval()
+    device = next(nano.parameters()).device
+    pipeline = folder.pipeline_of(faces.coder_for_pictures().to(device), nano.unet, nano.text)
+    made = []
+    for number, prompt in enumerate(prompts):
+        generator = torch.Generator().manual_seed(seed * 1000 + number)
+        options: dict[str, Any] = {"num_images_per_prompt": each, "generator": generator, "output_type": "np"}
+        made.append(pipeline(prompt, num_inference_steps=STEPS, guidance_scale=GUIDANCE, **options).images)
+    return np.asarray(np.rint(np.concatenate(made) * 255), np.uint8)
+
+
+class Faces:
+    """Latents, captions as tokens, where the photo ends, and A's maps, of a view of each face."""
+
+    def __init__(self, rows: Prepared, config: Config, coder: Any, digest: str) -> None:
+        self.config, self.coder = config, coder
+        stored = column("portrait")
+        self.described = described(rows.labels, rows.facts, stored.take(stored.rows(rows.keys)))
+        self.inside = np.stack([_shrunk(inside_photo(facts)) for facts in rows.facts])
+        self.latents = latents(rows, coder, digest)
+        self.places = self.latents.rows(rows.keys)
+        self.maps = maps(rows) if config.align else None
+        self.at = self.maps.rows(rows.keys) if self.maps else self.places
+        some = self.latents.take(self.places[: 4 * CHUNK]).astype(np.float32)
+        self.mean, self.deviation = some.mean((0, 1, 3, 4)), some.std((0, 1, 3, 4))
+        self.order = Order(len(rows), config.schedule.batch, config.schedule.seed)
+        self.tokenizer = folder.tokenizer()
+        for kept in filter(None, (self.latents, self.maps)):
+            kept.warm()
+
+    def __call__(self, step: int, rank: int, world: int) -> Batch:
+        rows = self.order(step, rank, world)
+        return self.batch(rows, np.random.default_rng([self.config.schedule.seed, step, rank]))
+
+    def batch(self, rows: NDArray[np.int64], random: np.random.Generator) -> dict[str, Tensor]:
+        """What a step takes of these rows: half of them mirrored."""
+        mirrored = (random.random(len(rows)) < 0.5).astype(np.int64)
+        captions = [self.described.caption(row, bool(m), random) for row, m in zip(rows, mirrored, strict=True)]
+        inside = np.stack(
+            [self.inside[row][:, ::-1] if m else self.inside[row] for row, m in zip(rows, mirrored, strict=True)]
+        )
+        whole = self.latents.take(self.places[rows])[np.arange(len(rows)), mirrored].astype(np.float32)
+        whole = (whole - self.mean[:, None, None]) / self.deviation[:, None, None]
+        made = {
+            "latents": torch.from_numpy(whole),
+            "inside": torch.from_numpy(np.ascontiguousarray(inside))[:, None],
+            "tokens": tokens(self.tokenizer, captions),
+        }
+        if self.maps is not None:
+            made["maps"] = torch.from_numpy(
+                self.maps.take(self.at[rows])[np.arange(len(rows)), mirrored].astype(np.float32)
+            )
+        return made
+
+    def coder_for_pictures(self) -> Any:
+        """A copy of the autoencoder whose latents have mean 0 and deviation 1."""
+        import copy
+
+        from visavis.bases.autoencoder.model import fold
+
+        made = copy.deepcopy(self.coder)
+        fold(made, torch.from_numpy(self.mean), torch.from_numpy(self.deviation))
+        return made
+
+
+def tokens(tokenizer: Any, captions: list[str]) -> Tensor:
+    """int64 [N, 32], padded as the stock pipeline pads."""
+    made: Tensor = tokenizer(
+        captions, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
+    ).input_ids
+    return made
+
+
+@torch.no_grad()
+def maps(rows: Prepared) -> Column:
+    """The column float16 [2, 256, 4, 4] of A's maps of every portrait frame and of its mirror image.
+
+    A sees the frame where it usually sees its chip: what counts here is that places of both networks are the same.
+    """
+    kept, stored = Column("maps_a", f"1 {MAP}", "<f2", (2, *FEATURES[MAP])), column("portrait")
+    missing = np.flatnonzero(kept.rows(rows.keys) < 0)
+    network = recogniser_a()
+    for start in track(range(0, len(missing), CHUNK), "maps of recogniser A"):
+        part = missing[start : start + CHUNK]
+        keys = [rows.keys[i] for i in part]
+        images = F.interpolate(to_tensor(stored.take(stored.rows(keys))), (CHIP, CHIP), mode="bilinear")
+        both = torch.stack([images, images.flip(-1)], 1).flatten(0, 1)
+        made = torch.cat([network.features(some)[MAP] for some in torch.split(both, 16)])
+        kept.add(keys, made.view(len(keys), 2, *FEATURES[MAP]).half().numpy())
+    return kept
+
+
+def _shrunk(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """float32 [16, 16]: the share of each latent's pixels that lies inside the photo."""
+    return np.asarray(inside.reshape(16, 8, 16, 8).mean((1, 3)), np.float32)

@@ -1,0 +1,28 @@
+"""Every word that nano knows, in the order of their numbers: the shipped list never changes."""
+
+from __future__ import annotations
+
+SPECIAL = ("<pad>", "<unk>", "<start>", "<end>")
+PAD, UNKNOWN, START, END = range(4)
+LENGTH = 32  # tokens of a prompt, with start and end
+
+JOINING = (",", "a", "an", "of", "in", "the", "with", "and", "from", "photo", "portrait")
+PEOPLE = ("person", "man", "woman", "boy", "girl", "baby", "child", "teenager", "young", "old", "middle", "aged")
+DECADES = ("twenties", "thirties", "forties", "fifties", "sixties", "seventies", "her", "his", "their")
+EXPRESSION = ("smiling", "serious", "mouth", "open", "closed", "eyes")
+POSE = ("looking", "straight", "left", "right", "up", "down")
+PICTURE = ("sharp", "blurred", "bright", "dark", "light", "grey", "padded", "covered")
+PARTS = ("id", "face", "nose", "ears", "s")
+NUMBERS = tuple(str(n) for n in range(91))
+FREE = tuple(f"x{n}" for n in range(64))  # systems claim these in their cards
+
+WORDS = (*SPECIAL, *JOINING, *PEOPLE, *DECADES, *EXPRESSION, *POSE, *PICTURE, *PARTS, *NUMBERS, *FREE)
+
+
+def unknown_words(prompt: str) -> list[str]:
+    """The words of a prompt that nano does not know, as they were typed."""
+    import re
+    import unicodedata
+
+    text = unicodedata.normalize("NFKC", prompt)
+    return [word for word in re.findall(r"\w+|[^\w\s]+", text) if word.lower() not in WORDS]

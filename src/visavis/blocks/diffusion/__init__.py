@@ -1,0 +1,1 @@
+"""What generators that start from noise share."""

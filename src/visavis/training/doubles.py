@@ -1,0 +1,26 @@
+"""Leaves one of several photos that show the same face: a generator learns by heart what it sees too often."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from visavis.core.progress import track
+from visavis.faces.score import standardised
+from visavis.training.prepare import Prepared, column
+
+DOUBLE = 0.85  # as in looked.py
+CHUNK = 1024
+
+
+def without_doubles(rows: Prepared) -> Prepared:
+    """The rows but those that look like an earlier row of another person by A (`prepare` must have made vector_a)."""
+    stored = column("vector_a")
+    vectors = standardised(stored.take(stored.rows(rows.keys)))
+    _, who = np.unique(rows.persons, return_inverse=True)
+    kept = np.ones(len(rows), bool)
+    for start in track(range(0, len(rows), CHUNK), "doubles"):
+        part = slice(start, start + CHUNK)
+        alike = (vectors[part] @ vectors.T > DOUBLE) & (who[part, None] != who[None])
+        earlier = np.arange(len(rows))[None] < np.arange(len(rows))[part, None]
+        kept[part] = ~(alike & earlier).any(1)
+    return rows.take(kept)

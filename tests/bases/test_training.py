@@ -1,0 +1,83 @@
+"""Both bases from photos to weights, on a set that the test makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("datasets")
+
+from visavis.bases.autoencoder import train as coder  # noqa: E402
+from visavis.bases.autoencoder.latents import from_run  # noqa: E402
+from visavis.core.errors import InputError  # noqa: E402
+from visavis.training import launch  # noqa: E402
+
+QUICK = ["schedule.steps=3", "schedule.batch=2", "schedule.workers=0", "schedule.warmup=1"]
+
+
+@pytest.fixture
+def home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VISAVIS_THREADS", "1")
+    return home
+
+
+def test_from_photos_to_both_bases(faces: Path, home: Path) -> None:
+    result, folder = launch.start("autoencoder", data=str(faces), settings=[*QUICK, "smooth=0.5", "late=0.7"])
+    assert result.finished and 3 < result.figures["psnr"] < 30
+    module = from_run(folder / "best.safetensors")
+    assert module.encode(torch.zeros(1, 3, 128, 128)).latent_dist.mean.shape == (1, 8, 16, 16)
+    with pytest.raises(InputError, match="autoencoder=PATH"):
+        launch.start("nano", data=str(faces), settings=QUICK)
+    settings = [*QUICK, "each=1", f"autoencoder={folder / 'best.safetensors'}"]
+    result, made = launch.start("nano", data=str(faces), settings=settings)
+    assert result.finished and result.figures["score"] < 0
+    assert {"sheet.png", "best.safetensors"} <= {path.name for path in made.iterdir()}
+
+
+def test_pixels_outside_the_photo_cost_nothing() -> None:
+    torch.manual_seed(0)
+    real, made, inside = torch.rand(2, 3, 128, 128), torch.rand(2, 3, 128, 128), torch.ones(2, 1, 128, 128)
+    assert float(coder.reconstruction(real, real, inside)) == 0
+    inside[..., 64:] = 0
+    made[..., :64] = real[..., :64]
+    # The border itself counts as the edge of what is known.
+    assert float(coder.reconstruction(made, real, inside)) == 0
+    assert float(coder.psnr(made, real, inside).min()) > 90
+    made[..., :64] = -made[..., :64]
+    assert float(coder.reconstruction(made, real, inside)) > 0.5
+
+
+def test_latents_moved_as_pictures_are() -> None:
+    """A picture whose left half is dark, moved: a map eight times smaller, moved, is the same at its scale."""
+    torch.manual_seed(0)
+    picture = torch.ones(4, 1, 128, 128)
+    picture[..., :64] = 0
+    affine = coder.placement(4, torch.device("cpu"))
+    large, small = coder.seen(picture, affine), coder.seen(torch.nn.functional.avg_pool2d(picture, 8), affine)
+    assert float((torch.nn.functional.avg_pool2d(large, 8) - small).abs().mean()) < 0.03
+    assert float((large - picture).abs().mean()) > 0.01
+
+
+def test_a_critic_begins_late(faces: Path, home: Path) -> None:
+    config = launch.configured(coder, str(faces), [*QUICK, "schedule.steps=4", "late=0.5", "smooth=0"])
+    plan = coder.plan(config)
+    torch.manual_seed(0)
+    names = [[name for name, _ in plan.step(plan.modules, plan.batches(step, 0, 1))] for step in range(4)]
+    assert names == [["autoencoder"], ["autoencoder"], ["autoencoder", "critic"], ["autoencoder", "critic"]]
+
+
+def test_where_a_frame_leaves_its_photo(faces: Path, home: Path) -> None:
+    from visavis.training.prepare import prepare
+    from visavis.training.rows import source
+
+    rows = prepare(source(faces), ["portrait"])
+    facts = rows.facts[:1].copy()
+    assert coder.inside_photo(facts[0]).all() == (facts[0]["padding"] == 0)
+    facts["size"][0, 0], facts["padding"] = facts["mesh"][0, :, 0].mean(), 0.5
+    inside = coder.inside_photo(facts[0])
+    assert inside[:, :40].all() and not inside[:, 90:].any()
+    assert 0.3 < inside.mean() < 0.7 and inside.dtype == np.bool_

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from diffusers import AutoencoderKL
 
 from visavis.bases.autoencoder.model import CHANNELS, SIDE, autoencoder
@@ -35,6 +36,7 @@ def latents(rows: Prepared, module: AutoencoderKL, digest: str) -> Column:
     """
     kept, stored = Column("latents", digest, "<f2", (2, CHANNELS, SIDE, SIDE)), column("portrait")
     missing = np.flatnonzero(kept.rows(rows.keys) < 0)
+    module = module.to(PartialState().device)
     for start in track(range(0, len(missing), CHUNK), "latents"):
         part = missing[start : start + CHUNK]
         keys = [rows.keys[i] for i in part]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -57,7 +58,7 @@ GUIDANCE, STEPS = 3.0, 20
 
 @dataclass(frozen=True)
 class Config:
-    """autoencoder: best.safetensors of a run of the autoencoder; align: weight of A's maps in the loss; each: pictures of
+    """autoencoder: best.safetensors of a run of the autoencoder; align: weight of A's maps; each: pictures of
     each prompt on the sheet; start: a run's best.safetensors to begin from."""
 
     data: str = "fairface"
@@ -273,13 +274,14 @@ def maps(rows: Prepared) -> Column:
     """
     kept, stored = Column("maps_a", f"1 {MAP}", "<f2", (2, *FEATURES[MAP])), column("portrait")
     missing = np.flatnonzero(kept.rows(rows.keys) < 0)
-    network = recogniser_a()
+    device = PartialState().device
+    network = recogniser_a().to(device)
     for start in track(range(0, len(missing), CHUNK), "maps of recogniser A"):
         part = missing[start : start + CHUNK]
         keys = [rows.keys[i] for i in part]
         images = F.interpolate(to_tensor(stored.take(stored.rows(keys))), (CHIP, CHIP), mode="bilinear")
         both = torch.stack([images, images.flip(-1)], 1).flatten(0, 1)
-        made = torch.cat([network.features(some)[MAP] for some in torch.split(both, 16)])
+        made = torch.cat([network.features(some.to(device))[MAP].cpu() for some in torch.split(both, 16)])
         kept.add(keys, made.view(len(keys), 2, *FEATURES[MAP]).half().numpy())
     return kept
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 ML ?= .venv-ml
-ML_TESTS = tests/training tests/blocks
+ML_TESTS = tests/training tests/blocks tests/bases
 TORCH ?= torch==2.13.0
 TORCH_FLAGS ?=
 

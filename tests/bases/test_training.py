@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,9 @@ pytest.importorskip("diffusers")
 pytest.importorskip("datasets")
 
 from visavis.bases.autoencoder import train as coder  # noqa: E402
-from visavis.bases.autoencoder.latents import from_run  # noqa: E402
+from visavis.bases.autoencoder.latents import load  # noqa: E402
+from visavis.bases.nano.folder import read  # noqa: E402
+from visavis.blocks.images import to_tensor  # noqa: E402
 from visavis.core.errors import InputError  # noqa: E402
 from visavis.training import launch  # noqa: E402
 
@@ -25,17 +30,43 @@ def home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def test_from_photos_to_both_bases(faces: Path, home: Path) -> None:
+@pytest.fixture
+def ship_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Shipping writes here instead of into the checkout."""
+    import visavis.core.ship
+
+    monkeypatch.setattr(visavis.core.ship, "shipped_folder", lambda: tmp_path / "shipped")
+    return tmp_path / "shipped"
+
+
+def picture_of(faces: Path) -> Any:
+    from visavis.training.prepare import column, prepare
+    from visavis.training.rows import source
+
+    rows = prepare(source(faces), ["portrait"]).part("train")
+    return to_tensor(column("portrait").take(column("portrait").rows(rows.keys[:8])))
+
+
+def test_from_photos_to_both_bases(faces: Path, home: Path, ship_to: Path) -> None:
     result, folder = launch.start("autoencoder", data=str(faces), settings=[*QUICK, "smooth=0.5", "late=0.7"])
     assert result.finished and 3 < result.figures["psnr"] < 30
-    module = from_run(folder / "best.safetensors")
+    module, _ = load(str(folder / "best.safetensors"))
     assert module.encode(torch.zeros(1, 3, 128, 128)).latent_dist.mean.shape == (1, 8, 16, 16)
-    with pytest.raises(InputError, match="autoencoder=PATH"):
-        launch.start("nano", data=str(faces), settings=QUICK)
+    with pytest.raises(InputError, match=r"no best\.safetensors"):
+        launch.start("nano", data=str(faces), settings=[*QUICK, f"autoencoder={faces}"])
     settings = [*QUICK, "each=1", f"autoencoder={folder / 'best.safetensors'}"]
     result, made = launch.start("nano", data=str(faces), settings=settings)
     assert result.finished and result.figures["score"] < 0
     assert {"sheet.png", "best.safetensors"} <= {path.name for path in made.iterdir()}
+    shipped = launch.ship("autoencoder")
+    latents = load(str(shipped))[0].encode(picture_of(faces)).latent_dist.mean
+    assert abs(float(latents.mean())) < 0.7 and 0.3 < float(latents.std()) < 3
+    assert launch.ship("nano") == ship_to / "nano"
+    index = json.loads((ship_to / "index.json").read_text())
+    assert {facts["terms"] for facts in index.values()} == {"unknown"} and "nano/vae/config.json" in index
+    assert read(ship_to / "nano")("a man", num_inference_steps=2).images[0].size == (128, 128)
+    for name, facts in index.items():
+        assert hashlib.sha256((ship_to / name).read_bytes()).hexdigest() == facts["sha256"]
 
 
 def test_pixels_outside_the_photo_cost_nothing() -> None:

@@ -36,6 +36,22 @@ def ship_json(
     return ship_file(name, ".json", json.dumps(table).encode(), terms, trained_on, command, folder)
 
 
+def ship_folder(name: str, made: Path, terms: Terms, trained_on: str, command: str) -> Path:
+    """Puts a folder in place of the one that was shipped under this name; each file is an entry NAME/FILE."""
+    folder = shipped_folder()
+    target, index_path = folder / name, folder / "index.json"
+    files = {f"{name}/{path.relative_to(made).as_posix()}": path for path in sorted(made.rglob("*")) if path.is_file()}
+    index = json.loads(index_path.read_text("utf-8")) if index_path.exists() else {}
+    for gone in [key for key in index if key.startswith(f"{name}/") and key not in files]:
+        (folder / index.pop(gone)["file"]).unlink(missing_ok=True)
+    for key, path in files.items():
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        digest = write_whole(folder / key, [path.read_bytes()])
+        index[key] = {"file": key, "sha256": digest, "terms": terms, "trained_on": trained_on, "command": command}
+    write_whole(index_path, [(json.dumps(index, indent=1, sort_keys=True) + "\n").encode()])
+    return target
+
+
 def ship_file(
     name: str, suffix: str, data: bytes, terms: Terms, trained_on: str, command: str, folder: Path | None = None
 ) -> Path:

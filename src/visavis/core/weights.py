@@ -72,6 +72,19 @@ def path(name: str) -> Path:
     return found.location
 
 
+def folder(name: str) -> Path:
+    """The verified folder of a base that ships as several files, all of whose entries are named NAME/FILE.
+
+    Raises as `path` does.
+    """
+    parts = [e.name for e in entries() if e.name.startswith(f"{name}/")]
+    if not parts:
+        raise InputError(f"There are no weights named {name!r}; `visavis weights list` shows all.")
+    for part in parts:
+        path(part)
+    return shipped_folder() / name
+
+
 def user_file(file: str | Path) -> Path:
     """A weight file of the user's own (source `folder`): nothing is known of it, so its terms are `unknown`."""
     found = Path(file).expanduser().absolute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from pathlib import Path
 
@@ -9,23 +10,59 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from diffusers import AutoencoderKL
+from numpy.typing import NDArray
 
-from visavis.bases.autoencoder.model import CHANNELS, SIDE, autoencoder
+from visavis.bases.autoencoder.model import CHANNELS, SIDE, autoencoder, fold
 from visavis.blocks.images import to_tensor
+from visavis.core import weights
+from visavis.core.catalogue import Terms
+from visavis.core.errors import InputError
 from visavis.core.progress import track
 from visavis.training.cache import CHUNK, Column
-from visavis.training.checkpoint import unpacked
+from visavis.training.checkpoint import origin, unpacked
 from visavis.training.prepare import Prepared, column
 
 BATCH = 16
+SHIPPED = "nano/vae"
+SOME = 2048  # rows that are enough for the latents' statistics
 
 
-def from_run(path: Path) -> AutoencoderKL:
-    """The autoencoder of a run's best.safetensors, in eval mode, as it was trained (its latents not yet folded)."""
-    module = autoencoder()
-    state = unpacked(path, "autoencoder")
-    module.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
-    return module.eval().requires_grad_(False)
+def load(place: str) -> tuple[AutoencoderKL, str]:
+    """An autoencoder, in eval mode and frozen, and the sha256 of its file: of a run's best.safetensors (its latents as
+    they were trained), of a folder in diffusers' layout, or, where `place` is empty, the shipped one."""
+    path = Path(place) if place else weights.folder(SHIPPED)
+    if path.is_dir():
+        files = sorted(path.glob("*.safetensors"))
+        if not files or not (path / "config.json").is_file():
+            raise InputError(f"{path} is no folder of an AutoencoderKL: config.json and a .safetensors belong there.")
+        module = AutoencoderKL.from_pretrained(path, dtype=torch.float32, local_files_only=True)
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    else:
+        origin(path)  # says what is wrong with another file
+        module, digest = autoencoder(), hashlib.sha256(path.read_bytes()).hexdigest()
+        state = unpacked(path, "autoencoder")
+        module.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
+    return module.eval().requires_grad_(False), digest
+
+
+def terms_of(place: str) -> Terms:
+    """Of an autoencoder named as for `load`."""
+    if not place:
+        return next(e.terms for e in weights.entries() if e.name.startswith(f"{SHIPPED}/"))
+    return "unknown" if Path(place).is_dir() else origin(Path(place))["terms"]
+
+
+def statistics(kept: Column, rows: Prepared) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation [8] of each channel over the latents of the first rows."""
+    some = kept.take(kept.rows(rows.keys[:SOME])).astype(np.float32)
+    return some.mean((0, 1, 3, 4)), some.std((0, 1, 3, 4))
+
+
+def folded(module: AutoencoderKL, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> AutoencoderKL:
+    """A copy whose latents have mean 0 and deviation 1."""
+    made = copy.deepcopy(module)
+    fold(made, *(torch.from_numpy(values).to(made.device) for values in (mean, deviation)))
+    return made
 
 
 @torch.no_grad()
@@ -47,7 +84,3 @@ def latents(rows: Prepared, module: AutoencoderKL, digest: str) -> Column:
         )
         kept.add(keys, made.view(len(keys), 2, CHANNELS, SIDE, SIDE).half().numpy())
     return kept
-
-
-def digest_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from visavis.bases.autoencoder.latents import SHIPPED, folded, latents, load, statistics
 from visavis.bases.autoencoder.model import autoencoder
 from visavis.bases.faces import usable
 from visavis.blocks.images import to_pixels, to_tensor
@@ -23,6 +25,8 @@ from visavis.blocks.losses.adversarial import PatchCritic, hinge_critic, hinge_m
 from visavis.blocks.losses.perceptual import Perceptual
 from visavis.core.catalogue import Terms
 from visavis.core.config import within
+from visavis.core.settings import scratch
+from visavis.core.ship import ship_folder
 from visavis.core.types import Pixels
 from visavis.faces import align
 from visavis.training.data import Order, strictest
@@ -168,6 +172,16 @@ def plan(config: Config) -> Plan:
 def terms(config: Config) -> Terms:
     """Of weights trained so."""
     return strictest(source(config.data).terms)
+
+
+def ship(config: Config, folder: Path, terms: Terms) -> Path:
+    """Ships the best weights as the folder of nano's `vae`, in diffusers' layout, its latents folded."""
+    coder, digest = load(str(folder / "best.safetensors"))
+    rows, _ = usable(source(config.data), 50, 5)
+    made = folded(coder, *statistics(latents(rows, coder, digest), rows))
+    with scratch("autoencoder-") as place:
+        made.half().save_pretrained(Path(place) / "vae")
+        return ship_folder(SHIPPED, Path(place) / "vae", terms, config.data, "visavis train autoencoder --ship")
 
 
 class Faces:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visavis.bases.autoencoder.latents import digest_of, from_run, latents
+from visavis.bases.autoencoder.latents import folded, latents, load, statistics, terms_of
 from visavis.bases.autoencoder.train import inside_photo
 from visavis.bases.faces import usable
 from visavis.bases.nano import folder
@@ -29,12 +29,13 @@ from visavis.blocks.identity.recogniser_a import FEATURES, recogniser_a
 from visavis.blocks.images import to_tensor
 from visavis.core.catalogue import Terms
 from visavis.core.config import within
-from visavis.core.errors import InputError
 from visavis.core.progress import track
+from visavis.core.settings import scratch
+from visavis.core.ship import ship_folder
 from visavis.core.types import Pixels
 from visavis.faces.embed import CHIP
 from visavis.training.cache import CHUNK, Column
-from visavis.training.checkpoint import origin
+from visavis.training.checkpoint import unpacked
 from visavis.training.data import Order, strictest
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared, column
@@ -58,8 +59,8 @@ GUIDANCE, STEPS = 3.0, 20
 
 @dataclass(frozen=True)
 class Config:
-    """autoencoder: best.safetensors of a run of the autoencoder; align: weight of A's maps; each: pictures of
-    each prompt on the sheet; start: a run's best.safetensors to begin from."""
+    """autoencoder: a folder or a run's best.safetensors, else the shipped one; align: weight of A's maps; each:
+    pictures of each prompt on the sheet; start: a run's best.safetensors to begin from."""
 
     data: str = "fairface"
     autoencoder: str = ""
@@ -143,12 +144,8 @@ def losses(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> tup
 def plan(config: Config) -> Plan:
     """Raises InputError where the set is too small or no autoencoder is named."""
     torch.manual_seed(config.schedule.seed)
-    if not config.autoencoder:
-        raise InputError("nano learns in latents: --set autoencoder=PATH of an autoencoder's best.safetensors.")
-    path = Path(config.autoencoder)
-    origin(path)  # says what is wrong with another file
+    coder, digest = load(config.autoencoder)
     train, val = usable(source(config.data), 50, 5)
-    coder, digest = from_run(path), digest_of(path)
     faces, watched = Faces(train, config, coder, digest), Faces(val, config, coder, digest)
     modules = build(config)
     optimizer = torch.optim.AdamW(modules["nano"].parameters(), config.rate, weight_decay=config.weight_decay)
@@ -170,8 +167,19 @@ def plan(config: Config) -> Plan:
 
 def terms(config: Config) -> Terms:
     """Of weights trained so."""
-    coder: list[Terms] = [origin(Path(config.autoencoder))["terms"]] if config.autoencoder else []
-    return strictest(source(config.data).terms, *coder)
+    return strictest(source(config.data).terms, terms_of(config.autoencoder))
+
+
+def ship(config: Config, run: Path, terms: Terms) -> Path:
+    """Ships the best weights as the pipeline folder `nano`."""
+    module = build(config)["nano"]
+    module.load_state_dict(unpacked(run / "best.safetensors", "nano"))
+    train, _ = usable(source(config.data), 50, 5)
+    coder, digest = load(config.autoencoder)
+    coder = folded(coder, *statistics(latents(train, coder, digest), train))
+    with scratch("nano-") as made:
+        folder.write(Path(made) / "nano", coder, module.unet, module.text)
+        return ship_folder("nano", Path(made) / "nano", terms, config.data, "visavis train nano --ship")
 
 
 @torch.no_grad()
@@ -195,7 +203,7 @@ def pictures(module: nn.Module, faces: Faces, prompts: tuple[str, ...], each: in
     """uint8 [prompts x each, 128, 128, 3] as the stock pipeline samples them."""
     nano: Any = module.eval()
     device = next(nano.parameters()).device
-    pipeline = folder.pipeline_of(faces.coder_for_pictures().to(device), nano.unet, nano.text)
+    pipeline = folder.pipeline_of(folded(faces.coder, faces.mean, faces.deviation).to(device), nano.unet, nano.text)
     made = []
     for number, prompt in enumerate(prompts):
         generator = torch.Generator().manual_seed(seed * 1000 + number)
@@ -216,8 +224,7 @@ class Faces:
         self.places = self.latents.rows(rows.keys)
         self.maps = maps(rows) if config.align else None
         self.at = self.maps.rows(rows.keys) if self.maps else self.places
-        some = self.latents.take(self.places[: 4 * CHUNK]).astype(np.float32)
-        self.mean, self.deviation = some.mean((0, 1, 3, 4)), some.std((0, 1, 3, 4))
+        self.mean, self.deviation = statistics(self.latents, rows)
         self.order = Order(len(rows), config.schedule.batch, config.schedule.seed)
         self.tokenizer = folder.tokenizer()
         for kept in filter(None, (self.latents, self.maps)):
@@ -245,16 +252,6 @@ class Faces:
             made["maps"] = torch.from_numpy(
                 self.maps.take(self.at[rows])[np.arange(len(rows)), mirrored].astype(np.float32)
             )
-        return made
-
-    def coder_for_pictures(self) -> Any:
-        """A copy of the autoencoder whose latents have mean 0 and deviation 1."""
-        import copy
-
-        from visavis.bases.autoencoder.model import fold
-
-        made = copy.deepcopy(self.coder)
-        fold(made, torch.from_numpy(self.mean), torch.from_numpy(self.deviation))
         return made
 
 

@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from visavis.bases.autoencoder.model import autoencoder, fold  # noqa: E402
+from visavis.bases.load import read  # noqa: E402
 from visavis.bases.nano import folder  # noqa: E402
-from visavis.core.errors import InputError  # noqa: E402
 
 STRANGER = """
 import sys
@@ -62,17 +62,11 @@ def test_the_tokenizer_s_class_is_one_that_older_versions_know(nano: Path) -> No
 
 
 def test_prompts_become_numbers_and_are_cut(nano: Path) -> None:
-    tokenizer = folder.read(nano).tokenizer
+    tokenizer = read(nano).tokenizer
     ids = tokenizer("A Smiling woman, 40 zebras", padding="max_length", max_length=32, truncation=True).input_ids
     words = tokenizer.convert_ids_to_tokens(ids)
     assert words[:9] == ["<start>", "a", "smiling", "woman", ",", "40", "<unk>", "<end>", "<pad>"]
     assert len(tokenizer("man " * 50, truncation=True).input_ids) == 32
-
-
-def test_a_folder_that_lacks_parts_names_them(nano: Path, tmp_path: Path) -> None:
-    (tmp_path / "unet").mkdir()
-    with pytest.raises(InputError, match=r"lacks model_index.json, vae, text_encoder, tokenizer, scheduler"):
-        folder.read(tmp_path)
 
 
 def test_folding_changes_latents_and_nothing_else() -> None:

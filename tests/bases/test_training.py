@@ -16,7 +16,7 @@ pytest.importorskip("datasets")
 
 from visavis.bases.autoencoder import train as coder  # noqa: E402
 from visavis.bases.autoencoder.latents import load  # noqa: E402
-from visavis.bases.nano.folder import read  # noqa: E402
+from visavis.bases.load import read  # noqa: E402
 from visavis.blocks.images import to_tensor  # noqa: E402
 from visavis.core.errors import InputError  # noqa: E402
 from visavis.training import launch  # noqa: E402

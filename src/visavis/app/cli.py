@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from visavis.app import album, bench, forms, train, weights
+from visavis.app import album, bases, bench, forms, train, weights
 from visavis.app.say import ReaderGone, say
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.task import Task
@@ -20,7 +20,11 @@ from visavis.core.tasks import TASKS
 # typer brings its own copy of click and exports only some of its errors; this is the base of those it exports.
 UsageError: Any = typer.BadParameter.__mro__[1]
 
-USES = {"look": "visavis.app.look", "compare": "visavis.app.compare"}
+USES = {
+    "look": "visavis.app.look",
+    "compare": "visavis.app.compare",
+    "create.faces": "visavis.app.create",
+}
 
 app = typer.Typer(
     help="Faces whose identity matters: who is on this photo, and is it the same person?",
@@ -53,8 +57,12 @@ def _late(task: Task) -> forms.Use:
     return use
 
 
+_groups = {"create": typer.Typer(help="Make pictures of faces.", no_args_is_help=True, rich_markup_mode=None)}
+for _name, _group in _groups.items():
+    app.add_typer(_group, name=_name)
 for _task in TASKS:
-    forms.add_command(app, _task, _late(_task))
+    _verb, _, _rest = _task.name.rpartition(".")
+    forms.add_command(_groups.get(_verb, app), _task, _late(_task))
 
 
 @app.command()
@@ -137,6 +145,7 @@ def info(as_json: forms.Json = False) -> None:
     show(as_json)
 
 
+app.command()(bases.bases)
 app.command()(album.forget)
 app.command()(train.train)
 app.add_typer(train.data_app, name="data")

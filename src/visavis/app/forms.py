@@ -48,7 +48,7 @@ def add_command(app: typer.Typer, task: Task, use: Use) -> None:
     parameters += [_keyword(name, None, hint) for name, hint in COMMON.items()]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__doc__ = task.help
-    app.command(task.name)(command)
+    app.command(task.name.rpartition(".")[2])(command)
 
 
 Threads = Annotated[int | None, typer.Option(min=1, help="threads of both runtimes [VISAVIS_THREADS]")]

@@ -20,8 +20,8 @@ from visavis.core.errors import InputError
 from visavis.core.peers import peer_model
 from visavis.core.types import Floats
 from visavis.faces.attributes import RACES, raw
+from visavis.media.sheet import grid
 from visavis.training.cache import key_of
-from visavis.training.sheet import grid
 from visavis.training.splits import KNOWN
 
 COPIES = {

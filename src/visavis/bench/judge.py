@@ -25,7 +25,7 @@ from visavis.core.ship import ship_json
 from visavis.core.types import Floats
 from visavis.faces.judge import judge_portraits
 from visavis.faces.score import standardised
-from visavis.training.sheet import grid
+from visavis.media.sheet import grid
 from visavis.training.splits import KNOWN
 from visavis.training.teachers import TEACHERS
 

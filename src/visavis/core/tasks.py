@@ -43,8 +43,22 @@ class Compare:
     detector: Detector = option("yunet", "which detector finds the faces")
 
 
+@dataclass(frozen=True)
+class CreateFaces:
+    """Inputs of `create.faces`."""
+
+    prompt: str = argument('what they look like: "a smiling woman of 40, looking left"; "" for anybody')
+    n: int = option(12, "how many faces", low=1, high=1000)
+    out: OutPath = option("visavis-faces", "folder of the pictures and of sheet.png")
+    seed: int = option(0, "the first picture's; each further one counts up", low=0, high=2**31)
+    base: str = option("nano", "nano, a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub")
+    steps: int = option(20, "steps of the sampler", low=1, high=200)
+    guidance: float = option(3.0, "how strictly the words are followed", low=1, high=20)
+
+
 LOOK = Task("look", Look, "Who is on a photo: boxes, landmarks, head pose, expression and quality of every face.")
 COMPARE = Task(
     "compare", Compare, "Is it the same person on two photos, and how often would a stranger score this high?"
 )
-TASKS = (LOOK, COMPARE)
+CREATE_FACES = Task("create.faces", CreateFaces, "Faces that nobody has, from words alone.")
+TASKS = (LOOK, COMPARE, CREATE_FACES)

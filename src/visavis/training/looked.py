@@ -18,11 +18,11 @@ from visavis.faces import align
 from visavis.faces.analyse import needs
 from visavis.faces.score import standardised
 from visavis.media.photo import decode_photo
+from visavis.media.sheet import grid
 from visavis.media.write import write_png
 from visavis.training.cache import batched
 from visavis.training.prepare import BATCH, Prepared, column, looks, prepare
 from visavis.training.rows import Broken, Source, rows, source
-from visavis.training.sheet import grid
 from visavis.training.splits import Labels
 
 SPLITS = ("train", "val", "test")

@@ -29,11 +29,11 @@ from visavis.core.settings import scratch
 from visavis.core.ship import ship_folder
 from visavis.core.types import Pixels
 from visavis.faces import align
+from visavis.media.sheet import grid
 from visavis.training.data import Order, strictest
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared, column
 from visavis.training.rows import source
-from visavis.training.sheet import grid
 
 SIZE = align.SIZES["portrait"]
 WATCHED = 256  # validation frames

@@ -6,13 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from visavis.bases.nano.words import END, LENGTH, PAD, SPECIAL, START, WORDS
-from visavis.core.errors import InputError
 
 SHARD = "15MB"
 SCHEDULER: dict[str, Any] = {
@@ -112,19 +110,3 @@ def write(folder: Path, vae: AutoencoderKL, unet: UNet2DConditionModel, text: CL
 
 def _change(path: Path, entries: dict[str, Any]) -> None:
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | entries, indent=2), "utf-8")
-
-
-PARTS = ("model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler")
-
-
-def read(folder: Path) -> StableDiffusionPipeline:
-    """The pipeline of a folder in diffusers' layout, in float32. Raises InputError naming what is missing."""
-    missing = [name for name in PARTS if not (folder / name).exists()]
-    if missing:
-        raise InputError(f"{folder} is no pipeline folder of diffusers: it lacks {', '.join(missing)}.")
-    try:
-        pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} cannot be read: {' '.join(str(error).split())[:160]}.") from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline

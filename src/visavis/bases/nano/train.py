@@ -34,13 +34,13 @@ from visavis.core.settings import scratch
 from visavis.core.ship import ship_folder
 from visavis.core.types import Pixels
 from visavis.faces.embed import CHIP
+from visavis.media.sheet import grid
 from visavis.training.cache import CHUNK, Column
 from visavis.training.checkpoint import unpacked
 from visavis.training.data import Order, strictest
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared, column
 from visavis.training.rows import source
-from visavis.training.sheet import grid
 
 MAP = "stage4"  # of A: as many places as the middle of the UNet
 WATCHED = 512  # validation frames

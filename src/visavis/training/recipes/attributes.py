@@ -27,6 +27,7 @@ from visavis.core.ship import ship_file
 from visavis.core.types import Pixels
 from visavis.faces.align import SIZES
 from visavis.faces.attributes import RACES
+from visavis.media.sheet import grid
 from visavis.training.augment import Augment
 from visavis.training.checkpoint import unpacked
 from visavis.training.data import Order, enough, strictest
@@ -34,7 +35,6 @@ from visavis.training.export import FromCrops, to_onnx
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared, column, prepare, resized
 from visavis.training.rows import source
-from visavis.training.sheet import grid
 from visavis.training.splits import Labels, half
 
 SIZE = 96

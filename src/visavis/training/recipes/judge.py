@@ -28,6 +28,7 @@ from visavis.core.settings import private_folder, settings
 from visavis.core.ship import ship_file
 from visavis.core.types import Floats, Pixels
 from visavis.faces.align import SIZES
+from visavis.media.sheet import grid
 from visavis.training.augment import Augment
 from visavis.training.cache import CHUNK
 from visavis.training.checkpoint import unpacked
@@ -37,7 +38,6 @@ from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.mixing import Mixes
 from visavis.training.prepare import Prepared, column, prepare, resized
 from visavis.training.rows import source
-from visavis.training.sheet import grid
 from visavis.training.teachers import Teacher, both_ways, teacher
 
 SIZE = 112

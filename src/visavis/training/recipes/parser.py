@@ -22,6 +22,7 @@ from visavis.core.ship import ship_file
 from visavis.core.types import Pixels
 from visavis.faces.align import SIZES, apply, invert, to_template
 from visavis.faces.parse import CLASSES, centres, colours, sampled
+from visavis.media.sheet import grid
 from visavis.training.augment import Augment
 from visavis.training.checkpoint import unpacked
 from visavis.training.data import Order, enough, strictest
@@ -29,7 +30,6 @@ from visavis.training.export import FromCrops, to_onnx
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared, column, prepare
 from visavis.training.rows import source
-from visavis.training.sheet import grid
 
 SIZE = SIZES["portrait"]
 SWAPPED = {"l_eye": "r_eye", "l_brow": "r_brow", "l_ear": "r_ear"}  # in a mirror

@@ -1,0 +1,57 @@
+"""`visavis create`: pictures of faces."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from visavis.app import document
+from visavis.app.forms import Outcome
+from visavis.app.say import say
+from visavis.core.errors import missing_extra
+from visavis.core.progress import track
+from visavis.core.tasks import CreateFaces
+from visavis.core.types import Pixels
+from visavis.media.sheet import grid
+from visavis.media.write import write_png
+
+COLUMNS = 6
+
+
+def use(inputs: CreateFaces, quiet: bool) -> Outcome:
+    """Writes each face as soon as it is done, and at the end (or when stopped) all of them on one sheet."""
+    started = time.monotonic()
+    try:
+        from visavis.bases.load import base
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("visavis"):
+            raise
+        raise missing_extra("ml", "Making pictures") from error
+    chosen = base(inputs.base)
+    chosen.check(inputs.prompt)
+    folder, rows = Path(inputs.out), list[dict[str, Any]]()
+    made: list[Pixels] = []
+    settings: dict[str, Any] = {"seed": inputs.seed, "steps": inputs.steps, "guidance": inputs.guidance}
+    try:
+        for picture in track(chosen.pictures(inputs.prompt, inputs.n, **settings), "faces", inputs.n):
+            path = folder / f"{inputs.seed + len(made):05d}.png"
+            write_png(path, picture)
+            made.append(picture)
+            rows.append({"path": str(path), "seed": inputs.seed + len(made) - 1})
+    finally:
+        if made:
+            write_png(folder / "sheet.png", grid(made, COLUMNS))
+    if not quiet:
+        say(f"{len(made)} faces in {time.monotonic() - started:.1f} s: {folder / 'sheet.png'}")
+    result = {
+        "schema": "visavis.create.faces/1",
+        "prompt": inputs.prompt,
+        "base": inputs.base,
+        "terms": chosen.terms,
+        **{name: settings[name] for name in ("steps", "guidance")},
+        "pictures": rows,
+        "sheet": str(folder / "sheet.png"),
+        **document.origin([], time.monotonic() - started),
+    }
+    return Outcome(result, None)

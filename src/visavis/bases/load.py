@@ -1,0 +1,135 @@
+"""Bases by name: what ships, a folder in diffusers' layout, or a repository of a hub at a pinned revision."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+
+from visavis.bases.nano.words import WORDS, unknown_words
+from visavis.core import weights
+from visavis.core.catalogue import Terms
+from visavis.core.config import nearest
+from visavis.core.errors import InputError, RefusedError
+from visavis.core.progress import say
+from visavis.core.settings import settings
+from visavis.core.types import Pixels
+
+SHIPPED = ("nano",)
+BATCH = 8
+READ = ["*.json", "*.txt", "*.safetensors", "*.model"]  # of a hub's repository: nothing that runs code
+HUB = re.compile(r"[\w.-]+/[\w.-]+@[\w./-]+")
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A text-to-image pipeline. words: all that it knows, or None where it reads free text."""
+
+    name: str
+    pipeline: Any
+    terms: Terms
+    words: tuple[str, ...] | None
+
+    def check(self, prompt: str) -> None:
+        """Raises InputError naming the words of a prompt that the base does not know."""
+        unknown = unknown_words(prompt) if self.words else []
+        if unknown:
+            hint = nearest(unknown[0].lower(), [word for word in WORDS if word.isalpha()])
+            hint = f" ({hint})" if hint.startswith("did you mean") else ""
+            raise InputError(
+                f"{self.name} does not know {', '.join(map(repr, unknown))}{hint}; "
+                f"`visavis bases {self.name} --words` shows what it knows."
+            )
+
+    def pictures(
+        self, prompt: str, n: int, *, seed: int = 0, steps: int = 20, guidance: float = 3.0
+    ) -> Iterator[Pixels]:
+        """n pictures uint8 [H, W, 3], each as soon as its batch is done. Picture i follows from seed + i alone."""
+        self.check(prompt)
+        for start in range(0, n, BATCH):
+            seeds = [seed + i for i in range(start, min(start + BATCH, n))]
+            made = self.pipeline(
+                [prompt] * len(seeds),
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                generator=[torch.Generator().manual_seed(s) for s in seeds],
+                output_type="np",
+            ).images
+            yield from np.asarray(np.rint(made * 255), np.uint8)
+
+
+def base(name: str) -> Base:
+    """nano, a folder, or OWNER/NAME@REVISION. Raises InputError where there is none or parts are missing, RefusedError
+    where only permissive terms are allowed and its terms are not."""
+    if name in SHIPPED:
+        folder, terms = weights.folder(name), next(e.terms for e in weights.entries() if e.name.startswith(f"{name}/"))
+    elif HUB.fullmatch(name) and not Path(name).exists():
+        folder, terms = hub(name), "unknown"
+    elif Path(name).expanduser().is_dir():
+        folder, terms = Path(name).expanduser(), "unknown"
+    else:
+        known = f"{', '.join(SHIPPED)}, a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub"
+        raise InputError(f"There is no base {name!r}; known are {known}.")
+    if settings().commercial and terms != "permissive":
+        raise RefusedError(f"{name} is refused: its terms are {terms} and only permissive ones are allowed here.")
+    pipeline = read(folder)
+    vocabulary = getattr(pipeline, "tokenizer", None)
+    own = vocabulary is not None and vocabulary.get_vocab().keys() == set(WORDS)
+    return Base(name, pipeline, terms, WORDS if own else None)
+
+
+def read(folder: Path) -> Any:
+    """The pipeline of a folder, in float32 on the device of the settings. Raises InputError naming what is missing."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder} is no pipeline folder of diffusers: it has no readable model_index.json."
+        ) from error
+    missing = [name for name in _parts(index) if not (folder / name).is_dir()]
+    if missing:
+        raise InputError(f"{folder} lacks {', '.join(missing)}, which its model_index.json names.")
+    try:
+        made = DiffusionPipeline.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise InputError(f"{folder} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    made.set_progress_bar_config(disable=True)
+    return made.to(settings().device)
+
+
+def hub(name: str) -> Path:
+    """The folder of OWNER/NAME@REVISION in the cache, fetched where it is not there yet: safetensors and settings only.
+
+    The licence that its card names is shown before anything is fetched. Raises InputError where it cannot be had.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    repository, revision = name.split("@", 1)
+    cache = settings().cache / "hub"
+    place: dict[str, Any] = {"revision": revision, "cache_dir": cache, "allow_patterns": READ}
+    try:
+        return Path(snapshot_download(repository, local_files_only=True, **place))
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        facts = HfApi().model_info(repository, revision=revision, files_metadata=True)
+        size = sum(file.size or 0 for file in facts.siblings or () if file.rfilename.endswith(".safetensors"))
+        licence = facts.card_data.get("license") if facts.card_data else None
+        say(f"{name}: licence {licence or 'not stated'}, about {size / 1e9:.1f} GB")
+        return Path(snapshot_download(repository, **place))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(f"{name} cannot be fetched: {' '.join(str(error).split())[:160]}") from error
+
+
+def _parts(index: dict[str, Any]) -> Sequence[str]:
+    return [name for name, value in index.items() if isinstance(value, list) and value and value[0] is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -256,3 +257,9 @@ def test_info_names_folders_versions_and_threads(
     assert facts["settings"]["threads"] == 1
     assert "CPUExecutionProvider" in facts["machine"]["providers"]
     assert facts["versions"]["onnxruntime"] != "not installed"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed here")
+def test_making_pictures_without_torch_says_what_to_install(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["create", "faces", "a woman"]) == 2
+    assert "pip install 'visavis[ml]'" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from visavis.bases.nano.words import WORDS, unknown_words
+from visavis.bases.quiet import quiet
 from visavis.core import weights
 from visavis.core.catalogue import Terms
 from visavis.core.config import nearest
@@ -97,9 +98,9 @@ def read(folder: Path) -> Any:
     if missing:
         raise InputError(f"{folder} lacks {', '.join(missing)}, which its model_index.json names.")
     try:
-        made = DiffusionPipeline.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
-        )
+        with quiet():
+            options = {"dtype": torch.float32, "local_files_only": True, "use_safetensors": True}
+            made = DiffusionPipeline.from_pretrained(folder, **options)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise InputError(f"{folder} cannot be read: {' '.join(str(error).split())[:200]}") from error
     made.set_progress_bar_config(disable=True)

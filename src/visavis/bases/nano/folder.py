@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from visavis.bases.nano.words import END, LENGTH, PAD, SPECIAL, START, WORDS
+from visavis.bases.quiet import quiet
 
 SHARD = "15MB"
 SCHEDULER: dict[str, Any] = {
@@ -101,7 +102,8 @@ def pipeline_of(vae: AutoencoderKL, unet: UNet2DConditionModel, text: CLIPTextMo
 def write(folder: Path, vae: AutoencoderKL, unet: UNet2DConditionModel, text: CLIPTextModel) -> None:
     """Writes the pipeline folder: UNet and VAE as float16; the text encoder as float32, because transformers 5 keeps a
     file's numbers and a half text encoder stops the pipeline."""
-    pipeline_of(vae.half(), unet.half(), text.float()).save_pretrained(folder, max_shard_size=SHARD)
+    with quiet():
+        pipeline_of(vae.half(), unet.half(), text.float()).save_pretrained(folder, max_shard_size=SHARD)
     # transformers 5 writes a name that version 4 does not know.
     known = "PreTrainedTokenizerFast"
     _change(folder / "tokenizer" / "tokenizer_config.json", {"tokenizer_class": known})

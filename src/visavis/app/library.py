@@ -26,6 +26,7 @@ from visavis.people.persons import Person
 from visavis.people.photos import face_on
 from visavis.people.search import Found, Query, find
 from visavis.people.store import Store, changes
+from visavis.training import cache
 
 
 class Album:
@@ -170,7 +171,7 @@ class Album:
         """Forgets a person for good, and proves it; cannot be undone. receipts: folder of the receipt, left out: the
         one in the user's data folder."""
         self._loaded = None
-        return forget(self.store, called, None if receipts is None else Path(receipts))
+        return forget(self.store, called, None if receipts is None else Path(receipts), cache.forget)
 
 
 def _day(until: str | date | None) -> date | None:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,8 +54,13 @@ class Receipt:
     file: str = field(default="", compare=False)
 
 
-def forget(store: Store, called: str, receipts: Path | None = None) -> Receipt:
-    """Forgets a person for good; raises InputError where nobody is called so, or others have the album open."""
+def forget(
+    store: Store, called: str, receipts: Path | None = None, elsewhere: Callable[[set[str]], object] | None = None
+) -> Receipt:
+    """Forgets a person for good; raises InputError where nobody is called so, or others have the album open.
+
+    elsewhere: takes the sha256 of the person's photos and removes what other rooms keep of them, before the search.
+    """
     with store.read() as connection:
         person = find_person(connection, called)
         vectors, crops = _remains(connection, person.id)
@@ -68,6 +73,8 @@ def forget(store: Store, called: str, receipts: Path | None = None) -> Receipt:
         kept = _delete_alone(store, person.id)
     for path in away:
         path.unlink(missing_ok=True)
+    if elsewhere:
+        elsewhere({str(row["sha256"]) for row in kept})
     searched = owned_files(store)
     pieces = [*_pieces(v.tobytes() for v in vectors), *_pieces(crops)]
     receipt = Receipt(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,34 @@ class Column:
         count = min(len(data) // KEY, whole)
         if count != len(self._rows):
             self._rows = {data[i * KEY : (i + 1) * KEY]: i for i in range(count)}
+
+
+def forget(photos: Iterable[str]) -> int:
+    """Overwrites what was computed of these photos (sha256, hex) in every column; how many records that were.
+
+    Files that hold answers on whole sets go as well where one of the photos was among them: they are made again.
+    """
+    gone = {bytes.fromhex(photo) for photo in photos}
+    top, count = settings().cache / "training", 0
+    for path in sorted(top.glob("*/keys.bin")):
+        with (
+            locked(path.with_name("lock")),
+            path.open("r+b") as keys,
+            path.with_name("records.bin").open("r+b") as file,
+        ):
+            known = keys.read()
+            rows = [i for i in range(len(known) // KEY) if known[i * KEY : (i + 1) * KEY] in gone]
+            size = os.fstat(file.fileno()).st_size // max(1, len(known) // KEY)
+            for row in rows:
+                file.seek(row * size)
+                file.write(bytes(size))
+                keys.seek(row * KEY)
+                keys.write(os.urandom(KEY))  # nobody's: the place stays, so that others keep theirs
+            count += len(rows)
+    if count:
+        for path in top.glob("*.npy"):
+            path.unlink(missing_ok=True)
+    return count
 
 
 def shuffled(count: int, seed: int, window: int = 16 * CHUNK) -> NDArray[np.int64]:

@@ -62,13 +62,16 @@ def start(
 ) -> tuple[Any, Path]:
     """Trains and gives the result (loop.Result) and the run's folder. run: name of the folder, else the recipe's."""
     module = recipe(name)
+    from accelerate import PartialState
+
     from visavis.training.loop import fit
 
     _on_this_machine()
     folder = run_folder(run or name)
     config = configured(module, data, settings)
     began = _beginning(module, config) if config.start and not (folder / "last.json").exists() else None
-    plan = module.plan(config)
+    with PartialState().main_process_first():  # it looks at new photos; the others find them in the cache
+        plan = module.plan(config)
     if began:
         from visavis.training.checkpoint import unpacked
 

@@ -23,6 +23,7 @@ from visavis.bases.autoencoder.train import inside_photo
 from visavis.bases.faces import usable
 from visavis.bases.nano import folder
 from visavis.bases.nano.captions import described
+from visavis.bases.nano.card import card
 from visavis.bases.nano.words import LENGTH
 from visavis.blocks.diffusion import objective
 from visavis.blocks.identity.recogniser_a import FEATURES, recogniser_a
@@ -179,6 +180,9 @@ def ship(config: Config, run: Path, terms: Terms) -> Path:
     coder = folded(coder, *statistics(latents(train, coder, digest), train))
     with scratch("nano-") as made:
         folder.write(Path(made) / "nano", coder, module.unet, module.text)
+        parts: list[Any] = [coder, module.unet, module.text]
+        parameters = sum(p.numel() for part in parts for p in part.parameters())
+        (Path(made) / "nano" / "README.md").write_text(card(parameters, config.data, terms), "utf-8")
         return ship_folder("nano", Path(made) / "nano", terms, config.data, "visavis train nano --ship")
 
 

@@ -35,8 +35,8 @@ from measures of the face mesh and the pixels; no word names an origin. Where a 
 the frame, what lies beyond was not learnt.
 {figures}
 ## Limits
-Small, and trained on few photos. The data set's labels are other people's judgement of photos. A picture that resembles somebody does so by chance; how near it comes to photos it was
-trained on is among the figures (`copy.*`).
+Small, and trained on few photos. The data set's labels are other people's judgement of photos. A picture that resembles
+somebody does so by chance; how near it comes to photos it was trained on is among the figures (`copy.*`).
 """
 
 

@@ -103,6 +103,8 @@ def test_words_that_the_base_lacks_are_named(nano: Path, tmp_path: Path, capsys:
     assert create("a womam with glasses", "--base", nano, "--out", tmp_path / "out") == 2
     said = capsys.readouterr().err
     assert "'womam', 'glasses'" in said and "did you mean 'woman'" in said
+    assert create("man " * 31, "--base", nano, "--out", tmp_path / "out") == 2
+    assert "31 words" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from visavis.core.errors import InputError
-from visavis.training.cache import CHUNK, KEY, Column, key_of, shuffled
+from visavis.training.cache import CHUNK, KEY, Column, forget, key_of, shuffled
 
 SHAPE = (4, 3)
 
@@ -196,3 +196,14 @@ def test_a_column_goes_to_another_process_without_its_records() -> None:
     assert kept.array() is kept.array()
     kept.add(keys(2000, 1), records(2000, 1))
     assert len(kept.array()) == 2001
+
+
+def test_forgetting_overwrites_what_a_killed_writer_left(tmp_path: Path) -> None:
+    kept = column()
+    kept.add(keys(0, 10), records(0, 10))
+    with (kept.folder / "records.bin").open("ab") as file:
+        file.write(records(5, 7).tobytes())  # without keys: the writer died
+    assert forget([keys(5, 1)[0].hex()]) == 1
+    assert column().rows(keys(5, 1))[0] == -1 and holds(column(), 0, 5) and holds(column(), 6, 4)
+    assert records(5, 1).tobytes() not in (kept.folder / "records.bin").read_bytes()
+    assert forget([keys(5, 1)[0].hex()]) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ from visavis.app.say import say, say_json, table
 from visavis.core import weights
 from visavis.core.errors import InputError
 
-BASES = {"nano": "text to faces, 128 px", "nano/vae": "the autoencoder of faces: pictures to latents and back"}
+BASES = {"nano": "text to faces, 128 px", "autoencoder": "pictures of faces to latents and back"}
 
 
 def bases(
@@ -44,15 +43,14 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _words(name: str, as_json: bool) -> None:
-    from visavis.bases.nano.words import FREE, NUMBERS, WORDS
+    from visavis.bases.nano.words import FREE, NUMBERS, TELLING
 
     if name != "nano":
         raise InputError(f"{name} reads no words.")
-    known = [word for word in WORDS if re.fullmatch(r"[a-z]+", word) and word not in FREE]
     if as_json:
-        say_json({"schema": "visavis.words/1", "base": name, "words": [*known, *NUMBERS], "free": list(FREE)})
+        say_json({"schema": "visavis.words/1", "base": name, "words": [*TELLING, *NUMBERS], "free": list(FREE)})
         return
-    say(", ".join(known))
+    say(", ".join(TELLING))
     say(f"numbers from {NUMBERS[0]} to {NUMBERS[-1]}: ages that somebody looks like")
     say(f"{FREE[0]} to {FREE[-1]}: free words that systems give a meaning")
     say("left and right are the picture's. Any order, for example: a smiling woman of 40, looking left")

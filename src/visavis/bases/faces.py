@@ -1,9 +1,10 @@
-"""The faces that generators learn: framed well enough, and each only once."""
+"""The faces that generators learn: framed well enough, and no two of different people that look like one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from visavis.core.progress import say
 from visavis.training.data import enough
 from visavis.training.doubles import without_doubles
 from visavis.training.prepare import Prepared, prepare
@@ -15,5 +16,8 @@ PADDED = 0.15  # share of the frame outside the photo beyond which a face is lef
 def usable(data: Source, least_train: int, least_val: int, labels: Sequence[str] = ()) -> tuple[Prepared, Prepared]:
     """Training and validation rows with `portrait` and `vector_a`. Raises InputError where a split has too few."""
     rows = prepare(data, ["portrait", "vector_a"], labels)
-    train, val = enough(rows.take(rows.facts["padding"] <= PADDED), least_train, least_val)
-    return without_doubles(train), val
+    framed = rows.take(rows.facts["padding"] <= PADDED)
+    train = without_doubles(framed.part("train"))
+    left = len(rows) - len(framed), len(framed.part("train")) - len(train)
+    say(f"{data.name}: left out {left[0]} faces cut off by their photo's border, {left[1]} doubles of other people's")
+    return enough(train, least_train, 0)[0], enough(framed, 0, least_val)[1]

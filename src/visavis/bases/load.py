@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 
-from visavis.bases.nano.words import WORDS, unknown_words
+from visavis.bases.nano.words import LENGTH, WORDS, spoken, unknown_words
 from visavis.bases.quiet import quiet
 from visavis.core import weights
 from visavis.core.catalogue import Terms
@@ -25,7 +25,8 @@ from visavis.core.types import Pixels
 
 SHIPPED = ("nano",)
 BATCH = 8
-READ = ["*.json", "*.txt", "*.safetensors", "*.model"]  # of a hub's repository: nothing that runs code
+READ = ["*.json", "*/*.txt", "*/*.safetensors", "*/*.model"]  # of a hub's repository: nothing that runs code
+TWICE = ["*.fp16.*", "*.non_ema.*"]
 HUB = re.compile(r"[\w.-]+/[\w.-]+@[\w./-]+")
 
 
@@ -40,14 +41,19 @@ class Base:
 
     def check(self, prompt: str) -> None:
         """Raises InputError naming the words of a prompt that the base does not know."""
-        unknown = unknown_words(prompt) if self.words else []
+        if not self.words:
+            return
+        unknown = unknown_words(prompt)
         if unknown:
             hint = nearest(unknown[0].lower(), [word for word in WORDS if word.isalpha()])
             hint = f" ({hint})" if hint.startswith("did you mean") else ""
             raise InputError(
                 f"{self.name} does not know {', '.join(map(repr, unknown))}{hint}; "
-                f"`visavis bases {self.name} --words` shows what it knows."
+                "`visavis bases nano --words` shows what it knows."
             )
+        count = len(spoken(prompt))
+        if count > LENGTH - 2:
+            raise InputError(f"The prompt has {count} words and signs; {self.name} reads {LENGTH - 2}.")
 
     def pictures(
         self, prompt: str, n: int, *, seed: int = 0, steps: int = 20, guidance: float = 3.0
@@ -69,21 +75,27 @@ class Base:
 def base(name: str) -> Base:
     """nano, a folder, or OWNER/NAME@REVISION. Raises InputError where there is none or parts are missing, RefusedError
     where only permissive terms are allowed and its terms are not."""
+    terms: Terms = "unknown"
     if name in SHIPPED:
         folder, terms = weights.folder(name), next(e.terms for e in weights.entries() if e.name.startswith(f"{name}/"))
     elif HUB.fullmatch(name) and not Path(name).exists():
-        folder, terms = hub(name), "unknown"
+        _allow(name, terms)
+        folder = hub(name)
     elif Path(name).expanduser().is_dir():
-        folder, terms = Path(name).expanduser(), "unknown"
+        folder = Path(name).expanduser()
     else:
         known = f"{', '.join(SHIPPED)}, a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub"
         raise InputError(f"There is no base {name!r}; known are {known}.")
-    if settings().commercial and terms != "permissive":
-        raise RefusedError(f"{name} is refused: its terms are {terms} and only permissive ones are allowed here.")
+    _allow(name, terms)
     pipeline = read(folder)
     vocabulary = getattr(pipeline, "tokenizer", None)
     own = vocabulary is not None and vocabulary.get_vocab().keys() == set(WORDS)
     return Base(name, pipeline, terms, WORDS if own else None)
+
+
+def _allow(name: str, terms: Terms) -> None:
+    if settings().commercial and terms != "permissive":
+        raise RefusedError(f"{name} is refused: its terms are {terms} and only permissive ones are allowed here.")
 
 
 def read(folder: Path) -> Any:
@@ -109,6 +121,7 @@ def read(folder: Path) -> Any:
 
 def hub(name: str) -> Path:
     """The folder of OWNER/NAME@REVISION in the cache, fetched where it is not there yet: safetensors and settings only.
+    A revision is a commit, a tag or a branch; a branch stays what it was when it was fetched first.
 
     The licence that its card names is shown before anything is fetched. Raises InputError where it cannot be had.
     """
@@ -117,7 +130,7 @@ def hub(name: str) -> Path:
 
     repository, revision = name.split("@", 1)
     cache = settings().cache / "hub"
-    place: dict[str, Any] = {"revision": revision, "cache_dir": cache, "allow_patterns": READ}
+    place: dict[str, Any] = {"revision": revision, "cache_dir": cache, "allow_patterns": READ, "ignore_patterns": TWICE}
     try:
         return Path(snapshot_download(repository, local_files_only=True, **place))
     except LocalEntryNotFoundError:

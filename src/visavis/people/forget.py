@@ -30,6 +30,7 @@ PIECE = 32  # bytes that are searched for; a row may be cut where a page of the 
 OUT_OF_REACH = (
     "your own photos and their sidecars",
     "exports, and outputs made of this person before",
+    "sheets and weights of training runs",
     "backups, snapshots and replicas of the album",
     "freed blocks of the disk that were not overwritten yet",
 )

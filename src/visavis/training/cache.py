@@ -69,6 +69,7 @@ class Column:
                 return
             try:
                 at = len(self._rows)
+                (self.folder / "size").write_text(str(self.size), "ascii")
                 with _opened(self.folder / "records.bin") as file:
                     file.truncate(at * self.size)  # what a killed writer left beyond its last key
                     file.seek(0, os.SEEK_END)
@@ -135,7 +136,8 @@ def forget(photos: Iterable[str]) -> int:
         ):
             known = keys.read()
             rows = [i for i in range(len(known) // KEY) if known[i * KEY : (i + 1) * KEY] in gone]
-            size = os.fstat(file.fileno()).st_size // max(1, len(known) // KEY)
+            size = int(path.with_name("size").read_text("ascii"))
+            file.truncate(len(known) // KEY * size)  # what a killed writer left may be of them, too
             for row in rows:
                 file.seek(row * size)
                 file.write(bytes(size))

@@ -19,8 +19,9 @@ def without_doubles(rows: Prepared) -> Prepared:
     _, who = np.unique(rows.persons, return_inverse=True)
     kept = np.ones(len(rows), bool)
     for start in track(range(0, len(rows), CHUNK), "doubles"):
-        part = slice(start, start + CHUNK)
-        alike = (vectors[part] @ vectors.T > DOUBLE) & (who[part, None] != who[None])
-        earlier = np.arange(len(rows))[None] < np.arange(len(rows))[part, None]
+        part, before = slice(start, start + CHUNK), slice(0, start + CHUNK)
+        alike = (vectors[part] @ vectors[before].T > DOUBLE) & (who[part, None] != who[None, before])
+        place = np.arange(len(rows))
+        earlier = place[None, before] < place[part, None]
         kept[part] = ~(alike & earlier).any(1)
     return rows.take(kept)

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,8 +29,11 @@ RECIPES = {
 
 
 def recipe(name: str) -> ModuleType:
-    """The module of a recipe: CONFIG, build(config), plan(config) -> loop.Plan, terms(config), and
-    ship(config, folder, terms). Raises InputError for another name, and where the extra [ml] is missing."""
+    """The module of a recipe: CONFIG, build(config), plan(config) -> loop.Plan, terms(config),
+    ship(config, folder, terms), and perhaps pinned(config): what else must be the same when a run is resumed.
+
+    Raises InputError for another name, and where the extra [ml] is missing.
+    """
     if name not in RECIPES:
         raise InputError(f"There is no training {name!r}: {nearest(name, list(RECIPES))}")
     try:
@@ -76,7 +80,10 @@ def start(
         from visavis.training.checkpoint import unpacked
 
         for key, part in plan.modules.items():
-            part.load_state_dict(unpacked(Path(config.start), key))
+            try:
+                part.load_state_dict(unpacked(Path(config.start), key))
+            except RuntimeError as error:
+                raise InputError(f"{config.start} holds another network {key!r} than this training has.") from error
     result = fit(
         plan.step,
         plan.modules,
@@ -96,13 +103,15 @@ def start(
 def _on_this_machine() -> None:
     """The threads and the device that were asked for; without a wish accelerate takes a GPU where there is one."""
     import torch
+    from accelerate import PartialState
 
-    torch.set_num_threads(machine().threads)
+    if os.environ.get("VISAVIS_THREADS"):
+        torch.set_num_threads(machine().threads)
     asked = os.environ.get("VISAVIS_DEVICE")
     if asked == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch sees no GPU here; leave it out, or install torch's CUDA build.")
-    if asked == "cpu":
-        os.environ["ACCELERATE_USE_CPU"] = "true"
+    # Other processes wait while the first one looks at new photos.
+    PartialState(cpu=asked == "cpu", timeout=timedelta(days=1))
 
 
 def ship(name: str, run: str | None = None) -> Path:
@@ -113,6 +122,7 @@ def ship(name: str, run: str | None = None) -> Path:
         raise InputError(f"{folder} holds no weights yet: train first.")
     from visavis.training.checkpoint import origin
 
+    _on_this_machine()
     facts = origin(folder / "best.safetensors")
     shipped: Path = module.ship(restored(module.CONFIG, facts), folder, facts["terms"])
     return shipped
@@ -135,4 +145,5 @@ def _recorded(folder: Path, module: ModuleType, config: Any, began: dict[str, An
         terms = json.loads(known.read_text())["config"]["terms"]  # the file that it began from may be gone
     else:
         terms = strictest(module.terms(config), *([began["terms"]] if began else []))
-    return {**plain(config), "terms": terms}
+    pinned = module.pinned(config) if hasattr(module, "pinned") else {}
+    return {**plain(config), **pinned, "terms": terms}

@@ -109,13 +109,16 @@ def _stepper(name: str, device: str, precision: str, compiled: bool) -> tuple[An
     modules = {key: part.to(device).train() for key, part in module.build(config).items()}
     called = {key: torch.compile(part) for key, part in modules.items()} if compiled else modules
     batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in module.made_up(config).items()}
+    step = module.Step(config) if hasattr(module, "Step") else module.step
     optimizer = torch.optim.AdamW([p for part in modules.values() for p in part.parameters()], 1e-4)
 
     def run() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = module.step(called, batch)
+            made = step(called, batch)
+            losses = [made] if isinstance(made, Tensor) else [loss for _, loss in made if loss.requires_grad]
         optimizer.zero_grad()
-        loss.backward()
+        for loss in losses:
+            loss.backward()
         optimizer.step()
         if device == "cuda":
             torch.cuda.synchronize()

@@ -11,6 +11,7 @@ import torch
 from accelerate import PartialState
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
+from torch import Tensor
 
 from visavis.bases.autoencoder.model import CHANNELS, SIDE, autoencoder, fold
 from visavis.blocks.images import to_tensor
@@ -23,19 +24,25 @@ from visavis.training.checkpoint import origin, unpacked
 from visavis.training.prepare import Prepared, column
 
 BATCH = 16
-SHIPPED = "nano/vae"
+SHIPPED = "autoencoder"
 SOME = 2048  # rows that are enough for the latents' statistics
 
 
 def load(place: str) -> tuple[AutoencoderKL, str]:
     """An autoencoder, in eval mode and frozen, and the sha256 of its file: of a run's best.safetensors (its latents as
     they were trained), of a folder in diffusers' layout, or, where `place` is empty, the shipped one."""
+    if not place and not any(e.name.startswith(f"{SHIPPED}/") for e in weights.entries()):
+        raise InputError("No autoencoder ships yet: train one, or name a folder or a run's best.safetensors.")
     path = Path(place) if place else weights.folder(SHIPPED)
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))
         if not files or not (path / "config.json").is_file():
             raise InputError(f"{path} is no folder of an AutoencoderKL: config.json and a .safetensors belong there.")
         module = AutoencoderKL.from_pretrained(path, dtype=torch.float32, local_files_only=True)
+        if (module.config.latent_channels, module.config.scaling_factor) != (CHANNELS, 1.0) or _factor(module) != 8:
+            raise InputError(
+                f"{path} has other latents than {CHANNELS} channels at an eighth of the side, with factor 1."
+            )
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     else:
         origin(path)  # says what is wrong with another file
@@ -43,6 +50,10 @@ def load(place: str) -> tuple[AutoencoderKL, str]:
         state = unpacked(path, "autoencoder")
         module.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
     return module.eval().requires_grad_(False), digest
+
+
+def _factor(module: AutoencoderKL) -> int:
+    return int(2 ** (len(module.config.block_out_channels) - 1))
 
 
 def terms_of(place: str) -> Terms:
@@ -53,15 +64,15 @@ def terms_of(place: str) -> Terms:
 
 
 def statistics(kept: Column, rows: Prepared) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation [8] of each channel over the latents of the first rows."""
+    """float32 mean and deviation [8] of each channel over the latents of the first rows."""
     some = kept.take(kept.rows(rows.keys[:SOME])).astype(np.float32)
     return some.mean((0, 1, 3, 4)), some.std((0, 1, 3, 4))
 
 
-def folded(module: AutoencoderKL, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> AutoencoderKL:
+def folded(module: AutoencoderKL, mean: Tensor, deviation: Tensor) -> AutoencoderKL:
     """A copy whose latents have mean 0 and deviation 1."""
     made = copy.deepcopy(module)
-    fold(made, *(torch.from_numpy(values).to(made.device) for values in (mean, deviation)))
+    fold(made, mean.to(made.device), deviation.to(made.device))
     return made
 
 

@@ -129,8 +129,10 @@ def placement(count: int, device: torch.device) -> Tensor:
 
 def seen(maps: Tensor, affine: Tensor) -> Tensor:
     """Maps [B, C, H, W] through affines of `placement`; borders are replicated."""
-    grid = F.affine_grid(affine.to(maps.dtype), list(maps.shape), align_corners=False)
-    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    # Autocast would round coordinates to three digits.
+    with torch.autocast(maps.device.type, enabled=False):
+        grid = F.affine_grid(affine, list(maps.shape), align_corners=False)
+        return F.grid_sample(maps.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def reconstruction(made: Tensor, real: Tensor, inside: Tensor) -> Tensor:
@@ -175,13 +177,13 @@ def terms(config: Config) -> Terms:
 
 
 def ship(config: Config, folder: Path, terms: Terms) -> Path:
-    """Ships the best weights as the folder of nano's `vae`, in diffusers' layout, its latents folded."""
+    """Ships the best weights as the folder `autoencoder` in diffusers' layout, its latents folded."""
     coder, digest = load(str(folder / "best.safetensors"))
     rows, _ = usable(source(config.data), 50, 5)
-    made = folded(coder, *statistics(latents(rows, coder, digest), rows))
+    made = folded(coder, *map(torch.from_numpy, statistics(latents(rows, coder, digest), rows)))
     with scratch("autoencoder-") as place:
-        made.half().save_pretrained(Path(place) / "vae")
-        return ship_folder(SHIPPED, Path(place) / "vae", terms, config.data, "visavis train autoencoder --ship")
+        made.half().save_pretrained(Path(place) / SHIPPED)
+        return ship_folder(SHIPPED, Path(place) / SHIPPED, terms, config.data, "visavis train autoencoder --ship")
 
 
 class Faces:

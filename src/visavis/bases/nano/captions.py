@@ -7,16 +7,19 @@ somebody presents, and an age the age that somebody looks like.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from visavis.core.progress import track
 from visavis.core.types import Pixels
+from visavis.training.cache import CHUNK, Column
+from visavis.training.prepare import Prepared, column
 from visavis.training.splits import Labels
 
+OLDEST = 90  # the largest number that is a word
 EMPTY, DROPPED = 0.1, 0.25  # share of captions that are empty, of parts that are left out
 
 
@@ -85,14 +88,16 @@ class Described:
         random.shuffle(clauses)
         before = [words for words in clauses if " " not in words and random.random() < 0.5]
         after = [words for words in clauses if words not in before]
-        said = " ".join(["a", *before, person, *behind])
+        said = " ".join([*before, person, *behind])
+        said = f"{'an' if said[0] in 'aeiou' else 'a'} {said}"
         if random.random() < 0.15:
             said = f"{random.choice(['photo', 'portrait'])} of {said}"
         return ", ".join([said, *after])
 
 
-def described(labels: Sequence[Labels], facts: NDArray[np.void], portraits: Pixels) -> Described:
-    """Of N faces as `prepare` keeps them: labels with age (band or years) and gender where a set has them."""
+def described(rows: Prepared) -> Described:
+    """Of faces whose column `portrait` is made: labels with age (band or years) and gender where a set has them."""
+    facts, labels = rows.facts, rows.labels
     measures = {
         "yaw": facts["pose"][:, 0],
         "pitch": facts["pose"][:, 1],
@@ -102,7 +107,7 @@ def described(labels: Sequence[Labels], facts: NDArray[np.void], portraits: Pixe
         "sharpness": facts["quality"][:, 1],
         "covered": facts["quality"][:, 4],
         "padding": facts["padding"],
-        **pixel_measures(portraits),
+        **dict(zip(LIGHT, _light(rows).T, strict=True)),
     }
     # Of a turned head the two halves of the picture are not the two halves of a face.
     measures["side"] = np.where(np.abs(facts["pose"][:, 0]) < STRAIGHT_ENOUGH, measures["side"], 0)
@@ -111,22 +116,33 @@ def described(labels: Sequence[Labels], facts: NDArray[np.void], portraits: Pixe
     return Described({name: np.asarray(values, np.float32) for name, values in measures.items()}, age, female)
 
 
-def pixel_measures(portraits: Pixels) -> dict[str, NDArray[np.float32]]:
-    """Of portrait crops uint8 [N, 128, 128, 3]: highlights (how many stops the brightest fiftieth lies under white: a
-    dim photo has none, whatever the skin), white (share of pixels that are nearly white), side (stops by which the left
-    half of the face is brighter), colour (mean spread between the channels)."""
-    made: dict[str, list[float]] = {"highlights": [], "white": [], "side": [], "colour": []}
-    for picture in portraits:
+def _light(rows: Prepared) -> NDArray[np.float32]:
+    """float32 [N, 4] of every row, kept in the cache."""
+    kept, stored = Column("light", "1", "<f4", (len(LIGHT),)), column("portrait")
+    missing = [key for key, at in zip(rows.keys, kept.rows(rows.keys), strict=True) if at < 0]
+    for start in track(range(0, len(missing), CHUNK), "light"):
+        part = missing[start : start + CHUNK]
+        kept.add(part, light(stored.take(stored.rows(part))))
+    return np.asarray(kept.take(kept.rows(rows.keys)))
+
+
+def light(portraits: Pixels) -> NDArray[np.float32]:
+    """float32 [N, 4], in the order of LIGHT, of portrait crops uint8 [N, 128, 128, 3]: highlights (how many stops the
+    brightest fiftieth lies under white: a dim photo has none, whatever the skin), white (share of pixels that are
+    nearly white), side (stops by which the left half of the face is brighter), colour (mean spread of the channels)."""
+    made = np.zeros((len(portraits), len(LIGHT)), np.float32)
+    for i, picture in enumerate(portraits):
         pixels = picture.astype(np.float32)
-        light = np.log2((pixels @ _LUMA / 255) ** 2.2 + 0.002)
-        made["highlights"].append(float(np.percentile(light, 98)))
-        made["white"].append(float((pixels.min(2) > 235).mean()))
-        face = light[_FACE]
-        made["side"].append(float(np.median(face[:, : face.shape[1] // 2] - face[:, : face.shape[1] // 2 - 1 : -1])))
-        made["colour"].append(float((pixels.max(2) - pixels.min(2)).mean()))
-    return {name: np.array(values, np.float32) for name, values in made.items()}
+        stops = np.log2((pixels @ _LUMA / 255) ** 2.2 + 0.002)
+        face = stops[_FACE]
+        half = face.shape[1] // 2
+        side = float(np.median(face[:, :half] - face[:, : half - 1 : -1]))
+        spread = float((pixels.max(2) - pixels.min(2)).mean())
+        made[i] = np.percentile(stops, 98), (pixels.min(2) > 235).mean(), side, spread
+    return made
 
 
+LIGHT = ("highlights", "white", "side", "colour")
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _FACE = (slice(40, 100), slice(34, 94))  # of a frontal face in the portrait frame
 
@@ -134,7 +150,7 @@ _FACE = (slice(40, 100), slice(34, 94))  # of a frontal face in the portrait fra
 def _years(interval: NDArray[np.float32], random: Generator) -> int | None:
     if np.isnan(interval[0]):
         return None
-    low, high = int(np.ceil(interval[0])), min(90, int(np.ceil(interval[1])) - 1)
+    low, high = (min(OLDEST, int(np.ceil(edge))) for edge in (interval[0], interval[1] - 1))
     return int(random.integers(low, max(low, high) + 1))
 
 

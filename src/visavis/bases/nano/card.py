@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from visavis.bases.nano.words import FREE, LENGTH, NUMBERS, WORDS
+from visavis.bases.nano.words import FREE, LENGTH, NUMBERS, TELLING
 from visavis.core.catalogue import Terms
 
 LICENCES = {"permissive": "apache-2.0"}  # of the weights; others are named in words
@@ -47,7 +47,7 @@ def card(parameters: int, data: str, terms: Terms, figures: Mapping[str, float] 
         licence=LICENCES.get(terms, "other"),
         millions=round(parameters / 1e6),
         length=LENGTH - 2,
-        words=", ".join(word for word in WORDS if word.isalpha() and word not in FREE),
+        words=", ".join(TELLING),
         first=NUMBERS[0],
         last=NUMBERS[-1],
         free=f"{FREE[0]} to {FREE[-1]}",

@@ -30,6 +30,7 @@ from visavis.blocks.identity.recogniser_a import FEATURES, recogniser_a
 from visavis.blocks.images import to_tensor
 from visavis.core.catalogue import Terms
 from visavis.core.config import within
+from visavis.core.errors import InputError
 from visavis.core.progress import track
 from visavis.core.settings import scratch
 from visavis.core.ship import ship_folder
@@ -37,7 +38,7 @@ from visavis.core.types import Pixels
 from visavis.faces.embed import CHIP
 from visavis.media.sheet import grid
 from visavis.training.cache import CHUNK, Column
-from visavis.training.checkpoint import unpacked
+from visavis.training.checkpoint import origin, unpacked
 from visavis.training.data import Order, strictest
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared, column
@@ -80,10 +81,13 @@ CONFIG = Config()
 
 
 class Nano(nn.Module):
-    """Text encoder and UNet, and the layers that predict A's maps from the UNet's middle."""
+    """Text encoder and UNet, the layers that predict A's maps from the UNet's middle, and the mean and deviation [8] of
+    the autoencoder's latents, in whose units it learns."""
 
     def __init__(self, align: bool) -> None:
         super().__init__()
+        self.register_buffer("mean", torch.zeros(8))
+        self.register_buffer("deviation", torch.ones(8))
         self.text, self.unet = folder.text_encoder(), folder.unet()
         middle, wanted = self.unet.config.block_out_channels[-1], FEATURES[MAP][0]
         self.aligner = nn.Sequential(nn.Conv2d(middle, 512, 1), nn.SiLU(), nn.Conv2d(512, wanted, 1)) if align else None
@@ -130,9 +134,16 @@ class Step:
         yield "flow", flow.detach()
 
 
+def standard(module: nn.Module, latents: Tensor) -> Tensor:
+    """Latents in units of their channels' deviation, around their mean."""
+    nano: Any = getattr(module, "module", module)
+    made: Tensor = (latents - nano.mean[:, None, None]) / nano.deviation[:, None, None]
+    return made
+
+
 def losses(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Flow matching's loss over places inside the photo, and one less the cosine to A's maps there."""
-    clean, inside = batch["latents"], batch["inside"]
+    clean, inside = standard(module, batch["latents"]), batch["inside"]
     velocity, maps = module(objective.noised(clean, noise, level), level, batch["tokens"])
     flow = objective.flow_loss(velocity, clean, noise, inside)
     if maps is None:
@@ -147,8 +158,11 @@ def plan(config: Config) -> Plan:
     torch.manual_seed(config.schedule.seed)
     coder, digest = load(config.autoencoder)
     train, val = usable(source(config.data), 50, 5)
-    faces, watched = Faces(train, config, coder, digest), Faces(val, config, coder, digest)
     modules = build(config)
+    nano: Any = modules["nano"]
+    for kept, values in zip((nano.mean, nano.deviation), statistics(latents(train, coder, digest), train), strict=True):
+        kept.copy_(torch.from_numpy(values))
+    faces, watched = Faces(train, config, coder, digest), Faces(val, config, coder, digest)
     optimizer = torch.optim.AdamW(modules["nano"].parameters(), config.rate, weight_decay=config.weight_decay)
     fixed = [
         watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(np.arange(min(len(val), WATCHED)), 8)
@@ -171,13 +185,19 @@ def terms(config: Config) -> Terms:
     return strictest(source(config.data).terms, terms_of(config.autoencoder))
 
 
+def pinned(config: Config) -> dict[str, str]:
+    """A run belongs to one autoencoder, whatever its file is called."""
+    return {"autoencoder_digest": load(config.autoencoder)[1]}
+
+
 def ship(config: Config, run: Path, terms: Terms) -> Path:
     """Ships the best weights as the pipeline folder `nano`."""
-    module = build(config)["nano"]
+    module: Any = build(config)["nano"]
     module.load_state_dict(unpacked(run / "best.safetensors", "nano"))
-    train, _ = usable(source(config.data), 50, 5)
     coder, digest = load(config.autoencoder)
-    coder = folded(coder, *statistics(latents(train, coder, digest), train))
+    if origin(run / "best.safetensors").get("autoencoder_digest") != digest:
+        raise InputError("The autoencoder is no longer the one that this run learnt with; name it by its own file.")
+    coder = folded(coder, module.mean, module.deviation)
     with scratch("nano-") as made:
         folder.write(Path(made) / "nano", coder, module.unet, module.text)
         parts: list[Any] = [coder, module.unet, module.text]
@@ -207,7 +227,7 @@ def pictures(module: nn.Module, faces: Faces, prompts: tuple[str, ...], each: in
     """uint8 [prompts x each, 128, 128, 3] as the stock pipeline samples them."""
     nano: Any = module.eval()
     device = next(nano.parameters()).device
-    pipeline = folder.pipeline_of(folded(faces.coder, faces.mean, faces.deviation).to(device), nano.unet, nano.text)
+    pipeline = folder.pipeline_of(folded(faces.coder, nano.mean, nano.deviation).to(device), nano.unet, nano.text)
     made = []
     for number, prompt in enumerate(prompts):
         generator = torch.Generator().manual_seed(seed * 1000 + number)
@@ -221,14 +241,12 @@ class Faces:
 
     def __init__(self, rows: Prepared, config: Config, coder: Any, digest: str) -> None:
         self.config, self.coder = config, coder
-        stored = column("portrait")
-        self.described = described(rows.labels, rows.facts, stored.take(stored.rows(rows.keys)))
+        self.described = described(rows)
         self.inside = np.stack([_shrunk(inside_photo(facts)) for facts in rows.facts])
         self.latents = latents(rows, coder, digest)
         self.places = self.latents.rows(rows.keys)
         self.maps = maps(rows) if config.align else None
         self.at = self.maps.rows(rows.keys) if self.maps else self.places
-        self.mean, self.deviation = statistics(self.latents, rows)
         self.order = Order(len(rows), config.schedule.batch, config.schedule.seed)
         self.tokenizer = folder.tokenizer()
         for kept in filter(None, (self.latents, self.maps)):
@@ -246,7 +264,6 @@ class Faces:
             [self.inside[row][:, ::-1] if m else self.inside[row] for row, m in zip(rows, mirrored, strict=True)]
         )
         whole = self.latents.take(self.places[rows])[np.arange(len(rows)), mirrored].astype(np.float32)
-        whole = (whole - self.mean[:, None, None]) / self.deviation[:, None, None]
         made = {
             "latents": torch.from_numpy(whole),
             "inside": torch.from_numpy(np.ascontiguousarray(inside))[:, None],

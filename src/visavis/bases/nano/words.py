@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 SPECIAL = ("<pad>", "<unk>", "<start>", "<end>")
 PAD, UNKNOWN, START, END = range(4)
 LENGTH = 32  # tokens of a prompt, with start and end
@@ -16,13 +19,19 @@ PARTS = ("id", "face", "nose", "ears", "s")
 NUMBERS = tuple(str(n) for n in range(91))
 FREE = tuple(f"x{n}" for n in range(64))  # systems claim these in their cards
 
+UNUSED = {"the", "with", "and", *PARTS}  # numbered, but in no caption of nano: for systems too
+
 WORDS = (*SPECIAL, *JOINING, *PEOPLE, *DECADES, *EXPRESSION, *POSE, *PICTURE, *PARTS, *NUMBERS, *FREE)
+
+
+TELLING = tuple(word for word in WORDS if word.isalpha() and word not in UNUSED)
+
+
+def spoken(prompt: str) -> list[str]:
+    """A prompt's words and signs, as the tokenizer takes it apart."""
+    return re.findall(r"\w+|[^\w\s]+", unicodedata.normalize("NFKC", prompt))
 
 
 def unknown_words(prompt: str) -> list[str]:
     """The words of a prompt that nano does not know, as they were typed."""
-    import re
-    import unicodedata
-
-    text = unicodedata.normalize("NFKC", prompt)
-    return [word for word in re.findall(r"\w+|[^\w\s]+", text) if word.lower() not in WORDS]
+    return [word for word in spoken(prompt) if word.lower() not in WORDS]

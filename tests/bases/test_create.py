@@ -70,6 +70,42 @@ def sd15(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top / "folder"
 
 
+@pytest.fixture(scope="module")
+def sdxl(sd15: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The classes of Stable Diffusion XL at a tiny width: two text encoders, pooled text, time ids."""
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    torch.manual_seed(0)
+    small = StableDiffusionPipeline.from_pretrained(sd15)
+    shape = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text = CLIPTextConfig(vocab_size=len(small.tokenizer), projection_dim=32, **shape)
+    unet = UNet2DConditionModel(
+        sample_size=16,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        cross_attention_dim=64,
+        attention_head_dim=(2, 4),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=80,
+    )
+    made = StableDiffusionXLPipeline(
+        small.vae,
+        CLIPTextModel(text),
+        CLIPTextModelWithProjection(text),
+        small.tokenizer,
+        small.tokenizer,
+        unet,
+        small.scheduler,
+    )
+    folder = tmp_path_factory.mktemp("sdxl") / "folder"
+    made.save_pretrained(folder)
+    return folder
+
+
 def create(*arguments: Any) -> int:
     return run(["create", "faces", *map(str, arguments)])
 
@@ -136,8 +172,12 @@ def test_what_is_done_stays_after_ctrl_c(nano: Path, tmp_path: Path) -> None:
     assert Image.open(out / "sheet.png").size == (min(6, count) * 128, -(-count // 6) * 128)
 
 
-def test_a_stable_diffusion_folder_takes_nano_s_place(sd15: Path, tmp_path: Path) -> None:
-    assert create("zebras on the moon", "--base", sd15, "--n", 2, "--steps", 2, "--out", tmp_path) == 0
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+def test_a_stable_diffusion_folder_takes_nano_s_place(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = request.getfixturevalue(kind)
+    assert create("zebras on the moon", "--base", folder, "--n", 2, "--steps", 2, "--out", tmp_path) == 0
     assert Image.open(tmp_path / "00001.png").size == (32, 32)
 
 

@@ -81,3 +81,12 @@ def home(networks: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("VISAVIS_ALBUM", raising=False)
     monkeypatch.setenv("VISAVIS_THREADS", "2")
     return top
+
+
+@pytest.fixture
+def ship_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Shipping writes here instead of into the checkout."""
+    import visavis.core.ship
+
+    monkeypatch.setattr(visavis.core.ship, "shipped_folder", lambda: tmp_path / "shipped")
+    return tmp_path / "shipped"

@@ -29,3 +29,17 @@ def faces(portraits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     path = tmp_path_factory.mktemp("set") / "faces.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """nano's folder, untrained."""
+    import torch
+
+    from visavis.bases.autoencoder.model import autoencoder
+    from visavis.bases.nano import folder
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("nano") / "nano"
+    folder.write(path, autoencoder(), folder.unet(), folder.text_encoder())
+    return path

@@ -19,18 +19,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from visavis.app.cli import run  # noqa: E402
-from visavis.bases.autoencoder.model import autoencoder  # noqa: E402
 from visavis.bases.load import base, hub  # noqa: E402
-from visavis.bases.nano import folder  # noqa: E402
 from visavis.core.errors import InputError, RefusedError  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("nano") / "nano"
-    folder.write(path, autoencoder(), folder.unet(), folder.text_encoder())
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ pytest.importorskip("diffusers")
 
 from visavis.bases.autoencoder.model import autoencoder, fold  # noqa: E402
 from visavis.bases.load import read  # noqa: E402
-from visavis.bases.nano import folder  # noqa: E402
 
 STRANGER = """
 import sys
@@ -25,14 +24,6 @@ pipeline = DiffusionPipeline.from_pretrained(sys.argv[1])
 made = pipeline("a smiling woman of 40", num_inference_steps=2, guidance_scale=3.0, generator=torch.manual_seed(0))
 print(made.images[0].size, type(pipeline).__name__)
 """
-
-
-@pytest.fixture(scope="module")
-def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("nano") / "nano"
-    folder.write(path, autoencoder(), folder.unet(), folder.text_encoder())
-    return path
 
 
 def test_a_process_without_visavis_loads_and_samples_it(nano: Path) -> None:

@@ -30,15 +30,6 @@ def home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-@pytest.fixture
-def ship_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Shipping writes here instead of into the checkout."""
-    import visavis.core.ship
-
-    monkeypatch.setattr(visavis.core.ship, "shipped_folder", lambda: tmp_path / "shipped")
-    return tmp_path / "shipped"
-
-
 def picture_of(faces: Path) -> Any:
     from visavis.training.prepare import column, prepare
     from visavis.training.rows import source

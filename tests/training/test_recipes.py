@@ -60,15 +60,6 @@ def teacher(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def ship_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Shipping writes here instead of into the checkout."""
-    import visavis.core.ship
-
-    monkeypatch.setattr(visavis.core.ship, "shipped_folder", lambda: tmp_path / "shipped")
-    return tmp_path / "shipped"
-
-
 def session(path: Path) -> Any:
     import onnxruntime
 

@@ -36,7 +36,7 @@ def bases(
 
 
 def _row(name: str) -> dict[str, Any]:
-    parts = [entry for entry in weights.entries() if entry.name.startswith(f"{name}/")]
+    parts = weights.parts(name)
     facts = {"terms": parts[0].terms, "trained_on": parts[0].trained_on} if parts else {}
     here = {"terms": "-", "trained_on": "not trained yet", **facts}
     return {"name": name, "what": BASES[name], "bytes": sum(entry.bytes for entry in parts), **here}

@@ -9,6 +9,7 @@ from typing import Any
 from visavis.app import document
 from visavis.app.forms import Outcome
 from visavis.app.say import say
+from visavis.core import weights
 from visavis.core.errors import missing_extra
 from visavis.core.progress import track
 from visavis.core.tasks import CreateFaces
@@ -52,6 +53,6 @@ def use(inputs: CreateFaces, quiet: bool) -> Outcome:
         **{name: settings[name] for name in ("steps", "guidance")},
         "pictures": rows,
         "sheet": str(folder / "sheet.png"),
-        **document.origin([], time.monotonic() - started),
+        **document.origin([entry.name for entry in weights.parts(inputs.base)], time.monotonic() - started),
     }
     return Outcome(result, None)

@@ -40,7 +40,7 @@ class Base:
     words: tuple[str, ...] | None
 
     def check(self, prompt: str) -> None:
-        """Raises InputError naming the words of a prompt that the base does not know."""
+        """Raises InputError for a prompt that is too long or has words that the base does not know, naming them."""
         if not self.words:
             return
         unknown = unknown_words(prompt)
@@ -77,7 +77,7 @@ def base(name: str) -> Base:
     where only permissive terms are allowed and its terms are not."""
     terms: Terms = "unknown"
     if name in SHIPPED:
-        folder, terms = weights.folder(name), next(e.terms for e in weights.entries() if e.name.startswith(f"{name}/"))
+        folder, terms = weights.folder(name), weights.parts(name)[0].terms
     elif HUB.fullmatch(name) and not Path(name).exists():
         _allow(name, terms)
         folder = hub(name)

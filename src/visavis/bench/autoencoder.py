@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def run(folder: Path | None = None) -> None:
     figures.append(_mean("judge_cosine", _cosine(judge_portraits(frames.crops), judge_portraits(made))))
     copies = Portraits(frames.found, made, frames.meshes, frames.labels)
     figures.append(_mean("a_cosine", _cosine(standardised(frames.vectors_a()), standardised(copies.vectors_a()))))
-    size = sum(entry.bytes for entry in weights.entries() if entry.name.startswith(f"{SHIPPED}/"))
+    size = sum(entry.bytes for entry in weights.parts(SHIPPED))
     figures.append(Figure("megabytes", size / 1e6, unit="MB", better="lower"))
     seconds = []
     for _ in range(REPEATS):
@@ -59,8 +60,10 @@ def run(folder: Path | None = None) -> None:
 
 def psnr(real: Pixels, made: Pixels) -> NDArray[np.float64]:
     """Peak signal-to-noise ratio in dB [N] of pictures uint8 [N, H, W, 3]."""
-    squared = ((real.astype(np.float32) - made) ** 2).mean((1, 2, 3))
-    return np.asarray(10 * np.log10(255**2 / np.maximum(squared, 1e-6)), np.float64)
+    from skimage import metrics
+
+    measure: Any = metrics.peak_signal_noise_ratio
+    return np.array([measure(a, b) for a, b in zip(real, made, strict=True)])
 
 
 def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -77,12 +77,17 @@ def folder(name: str) -> Path:
 
     Raises as `path` does.
     """
-    parts = [e.name for e in entries() if e.name.startswith(f"{name}/")]
-    if not parts:
+    found = parts(name)
+    if not found:
         raise InputError(f"There are no weights named {name!r}; `visavis weights list` shows all.")
-    for part in parts:
-        path(part)
+    for part in found:
+        path(part.name)
     return shipped_folder() / name
+
+
+def parts(name: str) -> list[Entry]:
+    """The entries of such a folder, all of the same terms; none where it does not ship."""
+    return [e for e in entries() if e.name.startswith(f"{name}/")]
 
 
 def user_file(file: str | Path) -> Path:

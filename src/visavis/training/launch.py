@@ -29,7 +29,8 @@ RECIPES = {
 
 
 def recipe(name: str) -> ModuleType:
-    """The module of a recipe: CONFIG, build(config), plan(config) -> loop.Plan, terms(config),
+    """The module of a recipe: CONFIG, build(config), made_up(config), plan(config) -> loop.Plan, the losses
+    of a batch as `step` or, where that keeps something, `Step(config)`, terms(config),
     ship(config, folder, terms), and perhaps pinned(config): what else must be the same when a run is resumed.
 
     Raises InputError for another name, and where the extra [ml] is missing.

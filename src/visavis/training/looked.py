@@ -21,6 +21,7 @@ from visavis.media.photo import decode_photo
 from visavis.media.sheet import grid
 from visavis.media.write import write_png
 from visavis.training.cache import batched
+from visavis.training.doubles import DOUBLE
 from visavis.training.prepare import BATCH, Prepared, column, looks, prepare
 from visavis.training.rows import Broken, Source, rows, source
 from visavis.training.splits import Labels
@@ -29,10 +30,6 @@ SPLITS = ("train", "val", "test")
 FACES = {"train": 36, "val": 12}
 FEW = 16  # values of a column that is worth counting
 PAIRS = 50
-# Of A's standardised vectors. By eye on samples of FairFace train: from 0.85 on nearly all pairs are one person, at
-# 0.80 to 0.83 about half (lookalikes are children first), at 0.77 few. Of one person's own pairs in CelebA 12 % lie
-# above: what is found is a part of what there is.
-DOUBLE = 0.85
 CHUNK = 1024
 MOST = 100_000  # faces compared with each other: about a minute on two cores, growing with the square
 

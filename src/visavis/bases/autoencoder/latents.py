@@ -31,7 +31,7 @@ SOME = 2048  # rows that are enough for the latents' statistics
 def load(place: str) -> tuple[AutoencoderKL, str]:
     """An autoencoder, in eval mode and frozen, and the sha256 of its file: of a run's best.safetensors (its latents as
     they were trained), of a folder in diffusers' layout, or, where `place` is empty, the shipped one."""
-    if not place and not any(e.name.startswith(f"{SHIPPED}/") for e in weights.entries()):
+    if not place and not weights.parts(SHIPPED):
         raise InputError("No autoencoder ships yet: train one, or name a folder or a run's best.safetensors.")
     path = Path(place) if place else weights.folder(SHIPPED)
     if path.is_dir():
@@ -59,7 +59,7 @@ def _factor(module: AutoencoderKL) -> int:
 def terms_of(place: str) -> Terms:
     """Of an autoencoder named as for `load`."""
     if not place:
-        return next(e.terms for e in weights.entries() if e.name.startswith(f"{SHIPPED}/"))
+        return weights.parts(SHIPPED)[0].terms
     return "unknown" if Path(place).is_dir() else origin(Path(place))["terms"]
 
 

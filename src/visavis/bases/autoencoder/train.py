@@ -131,8 +131,8 @@ def seen(maps: Tensor, affine: Tensor) -> Tensor:
     """Maps [B, C, H, W] through affines of `placement`; borders are replicated."""
     # Autocast would round coordinates to three digits.
     with torch.autocast(maps.device.type, enabled=False):
-        grid = F.affine_grid(affine, list(maps.shape), align_corners=False)
-        return F.grid_sample(maps.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+        places = F.affine_grid(affine, list(maps.shape), align_corners=False)
+        return F.grid_sample(maps.float(), places, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def reconstruction(made: Tensor, real: Tensor, inside: Tensor) -> Tensor:

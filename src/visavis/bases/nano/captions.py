@@ -13,13 +13,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from visavis.bases.nano.words import DECADES, NUMBERS
 from visavis.core.progress import track
 from visavis.core.types import Pixels
 from visavis.training.cache import CHUNK, Column
 from visavis.training.prepare import Prepared, column
 from visavis.training.splits import Labels
 
-OLDEST = 90  # the largest number that is a word
+OLDEST = int(NUMBERS[-1])
 EMPTY, DROPPED = 0.1, 0.25  # share of captions that are empty, of parts that are left out
 
 
@@ -31,7 +32,7 @@ class Rule:
     above: tuple[float, str] | None = None
 
 
-# Ends that hold between 5 and 30 % of FairFace train.
+# Chosen by eye, on sheets of FairFace train sorted by each measure.
 RULES = {
     "yaw": Rule((-20, "looking left"), (20, "looking right")),
     "pitch": Rule((-23, "looking down"), (6, "looking up")),
@@ -48,9 +49,8 @@ RULES = {
 }
 MIRRORED = ("yaw", "side")
 STRAIGHT = (8.0, (-16.0, 2.0))  # degrees: largest yaw, range of pitch
-STRAIGHT_ENOUGH = 20.0
+STRAIGHT_ENOUGH = 20.0  # degrees of yaw up to which the halves of the picture are the halves of the face
 AHEAD = "looking straight"
-DECADES = ("", "", "twenties", "thirties", "forties", "fifties", "sixties", "seventies")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,6 @@ def described(rows: Prepared) -> Described:
         "padding": facts["padding"],
         **dict(zip(LIGHT, _light(rows).T, strict=True)),
     }
-    # Of a turned head the two halves of the picture are not the two halves of a face.
     measures["side"] = np.where(np.abs(facts["pose"][:, 0]) < STRAIGHT_ENOUGH, measures["side"], 0)
     age = np.array([_interval(row) for row in labels], np.float32).reshape(-1, 2)
     female = np.array([{"Female": 1.0, "Male": 0.0}.get(str(row.get("gender")), np.nan) for row in labels], np.float32)
@@ -127,8 +126,8 @@ def _light(rows: Prepared) -> NDArray[np.float32]:
 
 
 def light(portraits: Pixels) -> NDArray[np.float32]:
-    """float32 [N, 4], in the order of LIGHT, of portrait crops uint8 [N, 128, 128, 3]: highlights (how many stops the
-    brightest fiftieth lies under white: a dim photo has none, whatever the skin), white (share of pixels that are
+    """float32 [N, 4], in the order of LIGHT, of portrait crops uint8 [N, 128, 128, 3]: highlights (stops of the
+    brightest fiftieth, white being 0: a dim photo has none, whatever the skin), white (share of pixels that are
     nearly white), side (stops by which the left half of the face is brighter), colour (mean spread of the channels)."""
     made = np.zeros((len(portraits), len(LIGHT)), np.float32)
     for i, picture in enumerate(portraits):
@@ -172,7 +171,7 @@ def _person(years: int | None, female: float, random: Generator) -> tuple[str, l
         return word, ["of", str(years)]
     if way < 0.75 and 20 <= years < 80:
         whose = "their" if sex is None else ("his", "her")[sex]
-        return word, ["in", whose, DECADES[years // 10]]
+        return word, ["in", whose, DECADES[years // 10 - 2]]
     if way < 0.85 and years >= 20:
         stage = "young" if years < 30 else "middle aged" if 40 <= years < 60 else "old" if years >= 65 else ""
         return f"{stage} {word}".strip(), []

@@ -1,4 +1,4 @@
-"""nano as a folder of stock classes that diffusers loads without visavis: how it is made, written and read."""
+"""nano as a folder of stock classes that diffusers loads without visavis: how it is made and written."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ LENGTH = 32  # tokens of a prompt, with start and end
 
 JOINING = (",", "a", "an", "of", "in", "the", "with", "and", "from", "photo", "portrait")
 PEOPLE = ("person", "man", "woman", "boy", "girl", "baby", "child", "teenager", "young", "old", "middle", "aged")
-DECADES = ("twenties", "thirties", "forties", "fifties", "sixties", "seventies", "her", "his", "their")
+DECADES = ("twenties", "thirties", "forties", "fifties", "sixties", "seventies")
+WHOSE = ("her", "his", "their")
 EXPRESSION = ("smiling", "serious", "mouth", "open", "closed", "eyes")
 POSE = ("looking", "straight", "left", "right", "up", "down")
 PICTURE = ("sharp", "blurred", "bright", "dark", "light", "grey", "padded", "covered")
@@ -21,9 +22,8 @@ FREE = tuple(f"x{n}" for n in range(64))  # systems claim these in their cards
 
 UNUSED = {"the", "with", "and", *PARTS}  # numbered, but in no caption of nano: for systems too
 
-WORDS = (*SPECIAL, *JOINING, *PEOPLE, *DECADES, *EXPRESSION, *POSE, *PICTURE, *PARTS, *NUMBERS, *FREE)
-
-
+WORDS = (*SPECIAL, *JOINING, *PEOPLE, *DECADES, *WHOSE, *EXPRESSION, *POSE, *PICTURE, *PARTS, *NUMBERS, *FREE)
+# What can be said to nano, besides numbers.
 TELLING = tuple(word for word in WORDS if word.isalpha() and word not in UNUSED)
 
 

@@ -195,7 +195,7 @@ def test_a_stopped_run_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, number:
         time.sleep(0.1)
     os.killpg(process.pid, number)  # as a terminal and service managers do: to the workers too
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == code and ("KeyboardInterrupt" in errors) == (number == signal.SIGINT)
+    assert process.returncode == code and ("KeyboardInterrupt" in errors) == (number == signal.SIGINT), errors
     step = json.loads((tmp_path / "last.json").read_text())["step"]
     assert 0 < step < 10_000
     assert (tmp_path / "checkpoints" / f"{step:08d}").is_dir()

@@ -271,13 +271,23 @@ def _ahead(batches: Batches, start: int, schedule: Schedule, accelerator: Accele
     data = _Numbered(batches, accelerator.process_index, accelerator.num_processes)
     numbers: Any = range(start, schedule.steps)
     count = schedule.workers
-    return iter(DataLoader(data, batch_size=None, sampler=numbers, num_workers=count, worker_init_fn=_outlive))
+    _hold(True)  # what comes before a worker listens waits for it
+    try:
+        return iter(DataLoader(data, batch_size=None, sampler=numbers, num_workers=count, worker_init_fn=_outlive))
+    finally:
+        _hold(False)
 
 
 def _outlive(worker: int) -> None:
     """Whoever stops a run may send SIGTERM to all its processes: the first is for the loop, which still takes batches
     until its step is done."""
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    _hold(False)
+
+
+def _hold(back: bool) -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK if back else signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 def _precision(

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from visavis.bench.figures import Figure, bootstrap, write
 from visavis.bench.portraits import Portraits, portraits
-from visavis.bench.vectors import data_folder, parquet_rows
+from visavis.bench.vectors import data_folder, decode, parquet_rows
 from visavis.core import weights
 from visavis.core.devices import onnx_session
 from visavis.core.errors import InputError
 from visavis.core.peers import peer_model
-from visavis.core.types import Floats
+from visavis.core.progress import track
+from visavis.core.types import Floats, Pixels
+from visavis.faces.analyse import central, find_faces
 from visavis.faces.attributes import RACES, raw
 from visavis.media.sheet import grid
 from visavis.training.cache import key_of
@@ -46,15 +48,17 @@ def run(folder: Path | None = None) -> None:
     """Writes results/attributes.json and, where a folder is named, sheets of the worst errors."""
     started = time.time()
     notes = [f"utkface: held-out photos of people who look {ADULT} or older by their label; fairface: val"]
-    utk, fairface = held_out(), portraits("fairface", ["fairface_val_00.parquet"], ("age", "gender", "race", "file"))
-    utk, fairface = utk.take(utk.found), fairface.take(fairface.found)
+    utk, chips = held_out()
+    fairface = portraits("fairface", ["fairface_val_00.parquet"], ("age", "gender", "race", "file"))
+    fairface = fairface.take(fairface.found)
+    notes += ["peer: on its own crops of the whole photo for utkface, on crops of the portrait frame for fairface"]
     figures = []
-    for name, answers in _answers(utk, notes):
+    for name, answers in [*_answers(utk, notes), *_peer(chips, notes)]:
         figures += _ages(name, utk, answers.years)
         figures += _genders(f"gender.accuracy.{name}", utk, answers.female)
         if folder:
             _sheet(folder / f"age-{name}.png", utk, answers.years)
-    for name, answers in _answers(fairface, []):
+    for name, answers in [*_answers(fairface, []), *_peer(fairface.arcface(), [])]:
         figures += _genders(f"gender.accuracy.fairface.{name}", fairface, answers.female)
         if answers.race is not None:
             truth = np.array([RACES.index(str(race)) for race in fairface.labels["race"]])
@@ -65,12 +69,20 @@ def run(folder: Path | None = None) -> None:
     write("attributes", figures, seed=0, started=started, notes=notes)
 
 
-def held_out() -> Portraits:
-    """UTKFace's test photos of adults."""
+def held_out() -> tuple[Portraits, Pixels]:
+    """UTKFace's test photos of adults in which a face is found, and ArcFace crops of the whole photos."""
     rows = portraits("utkface", ["utkface.parquet"], ("age", "gender", "race", "file"))
-    images = (row["image"] for row in parquet_rows([data_folder("utkface") / "utkface.parquet"], ["image"]))
+    images = [row["image"] for row in parquet_rows([data_folder("utkface") / "utkface.parquet"], ["image"])]
     test = np.array([KNOWN["utkface"].split(key_of(image).hex(), {}) == "test" for image in images])
-    return rows.take(test & (rows.labels["age"] >= ADULT))
+    chosen = test & (rows.labels["age"] >= ADULT) & rows.found
+    chips = [_chip(images[i]) for i in track(np.flatnonzero(chosen), "crops for the peer")]
+    return rows.take(chosen), np.stack(chips)
+
+
+def _chip(image: bytes) -> Pixels:
+    face = central(find_faces(decode(image)))
+    assert face is not None, "the same face was found for its frame"
+    return face.crop("recognise").pixels
 
 
 def _answers(rows: Portraits, notes: list[str]) -> Iterator[tuple[str, Answers]]:
@@ -82,19 +94,20 @@ def _answers(rows: Portraits, notes: list[str]) -> Iterator[tuple[str, Answers]]
             continue
         age, female, race = raw(rows.crops, network)
         yield name, Answers(age[:, 0], female, race.argmax(1))
+
+
+def _peer(chips: Pixels, notes: list[str]) -> Iterator[tuple[str, Answers]]:
+    """InsightFace's first genderage model: 202 numbers, female and male, then 100 pairs: one for each year."""
     try:
-        yield "peer", _peer(rows)
+        session = onnx_session(peer_model("genderage_v1"))
     except InputError as error:
         notes.append(f"not measured: peer ({error})")
-
-
-def _peer(rows: Portraits) -> Answers:
-    """InsightFace's first genderage model: 202 numbers, female and male, then 100 pairs: one for each year."""
-    session = onnx_session(peer_model("genderage_v1"))
-    crops: Floats = rows.arcface().transpose(0, 3, 1, 2).astype(np.float32)
+        return
+    crops: Floats = chips.transpose(0, 3, 1, 2).astype(np.float32)
     made = np.stack([session.run(None, {"data": crop[None]})[0].reshape(-1) for crop in crops])
     pairs = made[:, 2:].reshape(len(made), 100, 2)
-    return Answers((pairs[..., 1] > pairs[..., 0]).sum(1).astype(float), (made[:, 0] > made[:, 1]).astype(float))
+    years = (pairs[..., 1] > pairs[..., 0]).sum(1).astype(float)
+    yield "peer", Answers(years, (made[:, 0] > made[:, 1]).astype(float))
 
 
 def _ages(name: str, rows: Portraits, years: NDArray[np.floating]) -> list[Figure]:

@@ -23,6 +23,7 @@ BENCHES = {
     "judge": "Recogniser B on portrait frames beside its teachers and A, its anchors, its independence of A.",
     "attributes": "Age and gender presentation of every copy beside a peer's, by group.",
     "autoencoder": "What is lost between a face and its latents: PSNR, likeness by the judge.",
+    "nano": "Faces from text: found, as asked, as varied as photos, nobody's copy; time by steps.",
     "train": "Resuming, two processes, and the speed of every training step (writes docs/speed.md).",
     "speed": "The whole path and its parts against face_recognition and dlib, and memory.",
     "cluster": "People found in photos of 100 people and in whole photos, beside plain methods.",
@@ -34,7 +35,7 @@ BENCHES = {
 
 
 # These draw their worst errors too, where a folder is named.
-DRAWN = ("overlap", "judge", "attributes", "parser", "autoencoder")
+DRAWN = ("overlap", "judge", "attributes", "parser", "autoencoder", "nano")
 Sheets = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="draw the worst errors here; research photos: not to be published"),

@@ -7,7 +7,9 @@ somebody presents, and an age the age that somebody looks like.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -97,7 +99,11 @@ class Described:
 
 def described(rows: Prepared) -> Described:
     """Of faces whose column `portrait` is made: labels with age (band or years) and gender where a set has them."""
-    facts, labels = rows.facts, rows.labels
+    return describe(rows.facts, _light(rows), rows.labels)
+
+
+def describe(facts: NDArray[Any], lit: NDArray[np.float32], labels: Sequence[Labels]) -> Described:
+    """facts: structured [N] (FACTS of training/prepare); lit: float32 [N, 4] of `light`."""
     measures = {
         "yaw": facts["pose"][:, 0],
         "pitch": facts["pose"][:, 1],
@@ -107,7 +113,7 @@ def described(rows: Prepared) -> Described:
         "sharpness": facts["quality"][:, 1],
         "covered": facts["quality"][:, 4],
         "padding": facts["padding"],
-        **dict(zip(LIGHT, _light(rows).T, strict=True)),
+        **dict(zip(LIGHT, lit.T, strict=True)),
     }
     measures["side"] = np.where(np.abs(facts["pose"][:, 0]) < STRAIGHT_ENOUGH, measures["side"], 0)
     age = np.array([_interval(row) for row in labels], np.float32).reshape(-1, 2)

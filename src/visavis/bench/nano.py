@@ -1,0 +1,313 @@
+"""`visavis bench nano`: does it make faces, are they what was asked for, as varied as photos, and nobody's copy?
+
+Pictures and FairFace's validation frames are treated alike, and every share stands beside the same share on photos,
+captioned by the same rules. What wrote the captions judges nothing: age and gender are told by the heads that only
+judge, turns and smiles by a peer's landmarks, whose thresholds come from training photos.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.bench.canvas import Seen, landmarks, see, smiled, turned
+from visavis.bench.figures import Figure, bootstrap, write
+from visavis.bench.vectors import data_folder, decode, parquet_rows
+from visavis.core.errors import InputError, missing_extra
+from visavis.core.progress import track
+from visavis.core.types import Floats, Pixels
+from visavis.faces.analyse import central, find_faces
+from visavis.faces.attributes import BANDS, raw
+from visavis.faces.judge import judge_portraits
+from visavis.media.sheet import grid
+
+PICTURES, PLAIN, SWEEP = 1500, 1000, 500
+STEPS, SWEPT = 20, (4, 8, 50)
+HEADS = "attributes_judge"
+LOOKS = ("looking left", "looking straight", "looking right")
+SMILES = ("serious", "smiling")
+WOMEN, MEN = {"woman", "girl"}, {"man", "boy"}
+NEAREST = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Frames with the captions they were made for, or, photos, that were written for them. age: [N, 2] middle and
+    scale; female: [N]; race: [N, 7], by the heads that judge; points: [N, 68, 2] of pfld_68."""
+
+    captions: list[str]
+    seen: Seen
+    age: Floats
+    female: Floats
+    race: Floats
+    points: NDArray[np.float64]
+
+
+def run(folder: Path | None = None, name: str = "nano") -> None:
+    """Writes results/nano.json and, where a folder is named, sheets of samples and of the nearest training photos."""
+    try:
+        from visavis.bases.load import base
+    except ModuleNotFoundError as error:
+        raise missing_extra("ml", "Making pictures") from error
+    started = time.time()
+    made = base(name)
+    notes = [
+        "pictures: guidance 3, 20 steps, captions of the first half of the photos; photos: FairFace val, frames with "
+        "at most 15 % outside the photo; asked.*: by heads and landmarks that wrote no caption, over faces found",
+        "frechet.*: N pictures or photos against the first N photos; .photos: of the other photos, .autoencoder: of "
+        "the first through the autoencoder",
+        "copy.*: largest cosine to a training photo, pictures above the 99th percentile of photos; diversity: total "
+        "variation of the shares of gender and race, empty prompt",
+    ]
+    photos, captions = _photos(2 * PICTURES)
+    first = _judged(see(photos[:PICTURES], "photos"), captions[:PICTURES])
+    other = _judged(see(photos[PICTURES:], "other photos"), captions[PICTURES:])
+    pictures = _judged(see(sampled(made, captions[:PICTURES], STEPS), "pictures"), captions[:PICTURES])
+    plain = _judged(see(sampled(made, [""] * PLAIN, STEPS), "plain pictures"), [""] * PLAIN)
+    figures = [
+        _share("face_found", pictures.seen.found),
+        _share("face_found.photos", first.seen.found),
+        _share("face_found.plain", plain.seen.found),
+        *_asked(pictures, first),
+        *_frechet(pictures, first, other),
+        *_steps(made, captions, first),
+        *_diversity(plain, other),
+    ]
+    copies, pairs = _copies(pictures, first)
+    figures += copies
+    figures += _training(notes)
+    write("nano", figures, seed=0, started=started, notes=notes)
+    if folder:
+        from PIL import Image
+
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(grid(list(pictures.seen.frames[:64]), 8)).save(folder / "nano-captions.png")
+        Image.fromarray(grid(list(plain.seen.frames[:64]), 8)).save(folder / "nano-plain.png")
+        Image.fromarray(grid(pairs, 10)).save(folder / "nano-nearest.png")
+
+
+def sampled(made: Any, prompts: Sequence[str], steps: int) -> Pixels:
+    """One picture of each prompt; picture i from seed i."""
+    rows = [next(made.pictures(p, 1, seed=i, steps=steps)) for i, p in enumerate(track(prompts, f"{steps} steps"))]
+    return np.stack(rows)
+
+
+def _photos(count: int) -> tuple[Pixels, list[str]]:
+    """Frames of FairFace val and a caption of each, none empty."""
+    from visavis.bases.faces import PADDED
+    from visavis.bases.nano.captions import describe, light
+    from visavis.training.prepare import padding
+
+    frames, labels, padded = list[Pixels](), list[dict[str, Any]](), list[float]()
+    path = data_folder("fairface") / "fairface_val_00.parquet"
+    for row in track(parquet_rows([path], ["image", "age", "gender"]), "frames of photos"):
+        face = central(find_faces(decode(row["image"])))
+        if face is not None and padding(face) <= PADDED:
+            frames.append(face.crop("portrait").pixels)
+            labels.append({"age": row["age"], "gender": row["gender"]})
+            padded.append(padding(face))
+        if len(frames) == count:
+            break
+    else:
+        raise InputError(f"FairFace val has {len(frames)} usable faces; {count} are needed.")
+    pixels = np.stack(frames)
+    facts = see(pixels, "describing photos").facts
+    facts["padding"] = padded
+    found, random = describe(facts, light(pixels), labels), np.random.default_rng(0)
+    return pixels, [_not_empty(lambda i=i: found.caption(i, False, random)) for i in range(count)]  # type: ignore[misc]
+
+
+def _not_empty(caption: Callable[[], str]) -> str:
+    return next(words for words in iter(caption, None) if words)
+
+
+def _judged(seen: Seen, captions: list[str]) -> Asked:
+    return Asked(captions, seen, *raw(seen.frames, HEADS), landmarks(seen))
+
+
+def _asked(pictures: Asked, photos: Asked) -> list[Figure]:
+    look, smile = _thresholds(turned, LOOKS), _thresholds(smiled, SMILES)
+    figures = []
+    for suffix, rows in (("", pictures), (".judge_on_photos", photos)):
+        turns, smiles = turned(rows.points), smiled(rows.points)
+        answers: dict[str, list[bool]] = {"gender": [], "age_band_within_one": [], "look": [], "smile": []}
+        for i in np.flatnonzero(rows.seen.found):
+            words = set(re.findall(r"\w+", rows.captions[i]))
+            if words & (WOMEN | MEN):
+                answers["gender"].append(bool(words & WOMEN) == bool(rows.female[i] > 0.5))
+            years = re.search(r"of (\d+)", rows.captions[i])
+            if years:
+                apart = abs(band(float(years[1])) - band(float(rows.age[i, 0])))
+                answers["age_band_within_one"].append(apart <= 1)
+            for name, choices, limits, value in (("look", LOOKS, look, turns[i]), ("smile", SMILES, smile, smiles[i])):
+                said = [choice for choice in choices if choice in rows.captions[i]]
+                if said:
+                    answers[name].append(choices[int(np.searchsorted(limits, value))] == said[0])
+        figures += [_share(f"asked.{name}{suffix}", np.array(right)) for name, right in answers.items() if right]
+    return figures
+
+
+def band(years: float) -> int:
+    """The number of FairFace's band."""
+    return int(sum(years >= high + 1 for _, high in BANDS))
+
+
+def _thresholds(measure: Callable[[NDArray[np.float64]], NDArray[np.float64]], words: Sequence[str]) -> list[float]:
+    """Between the medians of training photos to which the words apply, in their order."""
+    told, points = _taught()
+    values = measure(points)
+    middles = [float(np.nanmedian(values[[word in each for each in told]])) for word in words]
+    return [(a + b) / 2 for a, b in pairwise(middles)]
+
+
+@cache
+def _taught(count: int = 2 * PICTURES) -> tuple[list[list[str]], NDArray[np.float64]]:
+    """The words that apply to training photos, and pfld's points of them."""
+    from visavis.bases.nano.captions import described
+    from visavis.training.prepare import column
+
+    rows = _learnt().take(np.arange(count))
+    stored, found = column("portrait"), described(rows)
+    frames = np.asarray(stored.take(stored.rows(rows.keys)))
+    return [found.words(i, False) for i in range(len(rows))], landmarks(see(frames, "training photos"))
+
+
+@cache
+def _learnt() -> Any:
+    from visavis.bases.faces import usable
+    from visavis.training.rows import source
+
+    return usable(source("fairface"), 1, 0)[0]
+
+
+def _frechet(pictures: Asked, first: Asked, other: Asked) -> list[Figure]:
+    from visavis.bases.autoencoder.use import through
+
+    copied = _judged(see(through(first.seen.frames), "through the autoencoder"), first.captions)
+    figures = []
+    for suffix, rows in (("", pictures), (".photos", other), (".autoencoder", copied)):
+        n = len(rows.captions)
+        value = frechet(_found(rows), _found(first))
+        figures.append(Figure(f"frechet.a{suffix}", value, unit="distance", better="lower", n=n))
+        value = frechet(_heads(rows), _heads(first))
+        figures.append(Figure(f"frechet.attributes{suffix}", value, unit="distance", better="lower", n=n))
+    return figures
+
+
+def _found(rows: Asked) -> Floats:
+    return rows.seen.vectors[rows.seen.found]
+
+
+def _heads(rows: Asked) -> Floats:
+    """What the heads say, in units of about 1: decades, share of Female, shares of race."""
+    return np.concatenate([rows.age[:, :1] / 10, rows.female[:, None], rows.race[:, :-1]], 1)
+
+
+def frechet(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Squared Frechet distance of two normal distributions fitted to the rows (Heusel 2017, section 3)."""
+    (mean_a, cov_a), (mean_b, cov_b) = (
+        (x.mean(0), np.cov(x, rowvar=False)) for x in (a.astype(float), b.astype(float))
+    )
+    values, vectors = np.linalg.eigh(cov_a)
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    both = np.sqrt(np.linalg.eigvalsh(root @ cov_b @ root).clip(0)).sum()
+    return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * both)
+
+
+def _steps(made: Any, captions: list[str], photos: Asked) -> list[Figure]:
+    """Time and distance at other numbers of steps, all on the same captions and seeds."""
+    figures, against = [], photos.seen.take(np.arange(SWEEP))
+    for steps in sorted({STEPS, *SWEPT}):
+        began = time.perf_counter()
+        frames = sampled(made, captions[:SWEEP], steps)
+        seconds = (time.perf_counter() - began) / SWEEP
+        seen = see(frames, f"{steps} steps")
+        value = frechet(seen.vectors[seen.found], against.vectors[against.found])
+        figures += [
+            Figure(f"seconds_per_picture.steps_{steps}", seconds, unit="s", better="lower", n=SWEEP),
+            Figure(f"frechet.a.steps_{steps}", value, unit="distance", better="lower", n=SWEEP),
+            _share(f"face_found.steps_{steps}", seen.found),
+        ]
+    return figures
+
+
+def _diversity(plain: Asked, photos: Asked) -> list[Figure]:
+    groups = [_group(rows)[rows.seen.found] for rows in (plain, photos)]
+    half = len(groups[1]) // 2
+    apart = Figure("diversity.by_group", variation(groups[0], groups[1][:PLAIN]), better="lower", n=len(groups[0]))
+    floor = variation(groups[1][:half], groups[1][half:])
+    return [apart, Figure("diversity.by_group.photos", floor, better="lower", n=half)]
+
+
+def _group(rows: Asked) -> NDArray[np.int64]:
+    return np.asarray(2 * rows.race.argmax(1) + (rows.female > 0.5), np.int64)
+
+
+def variation(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+    """Total variation between the shares of two lists of groups, 0..1."""
+    count = int(max(a.max(), b.max())) + 1
+    return float(np.abs(np.bincount(a, minlength=count) / len(a) - np.bincount(b, minlength=count) / len(b)).sum() / 2)
+
+
+def _copies(pictures: Asked, photos: Asked) -> tuple[list[Figure], list[Pixels]]:
+    """Nearest training photos by the judge, and by A: how often nearer than photos ever are; the nearest pairs."""
+    from visavis.training.prepare import column
+
+    learnt, stored = _learnt(), column("portrait")
+    chunks = np.array_split(np.arange(len(learnt)), max(1, len(learnt) // 512))
+    places = stored.rows(learnt.keys)
+    known = np.concatenate(
+        [judge_portraits(np.asarray(stored.take(places[c]))) for c in track(chunks, "training photos")]
+    )
+    ours, real = (judge_portraits(rows.seen.frames[rows.seen.found][:PLAIN]) for rows in (pictures, photos))
+    near, at = _nearest(ours, known)
+    figures = [_share("copy.share_above_real_p99", near > np.percentile(_nearest(real, known)[0], 99), "lower")]
+    chosen = np.argsort(-near)[:NEAREST]
+    frames = pictures.seen.frames[pictures.seen.found][:PLAIN]
+    pairs = [picture for i in chosen for picture in (frames[i], np.asarray(stored.take(places[at[i : i + 1]]))[0])]
+
+    from visavis.faces.score import standardised
+
+    vectors = column("vector_a")
+    known = standardised(vectors.take(vectors.rows(learnt.keys)))
+    near, real_near = (_nearest(_found(rows)[:PLAIN], known)[0] for rows in (pictures, photos))
+    figures.append(_share("copy.a.share_above_real_p99", near > np.percentile(real_near, 99), "lower"))
+    return figures, pairs
+
+
+def _nearest(vectors: Floats, known: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    scores = vectors @ known.T
+    return scores.max(1), scores.argmax(1)
+
+
+def _training(notes: list[str]) -> list[Figure]:
+    """Of the run on this machine, from its own records."""
+    from visavis.training.checkpoint import Metrics
+    from visavis.training.runs import run_folder
+
+    folder = run_folder("nano")
+    rows = [row for row in Metrics(folder / "metrics.jsonl").read() if "samples_per_second" in row]
+    if not rows:
+        notes.append("hours_trained, samples_seen: the run is not on this machine")
+        return []
+    batch = json.loads((folder / "run.json").read_text())["config"]["schedule"]["batch"]
+    steps = np.diff([0.0, *(row["step"] for row in rows)])
+    hours = float((steps * batch / [row["samples_per_second"] for row in rows]).sum() / 3600)
+    return [
+        Figure("hours_trained", hours, unit="h", better="neither"),
+        Figure("samples_seen", rows[-1]["step"] * batch, unit="samples", better="neither"),
+    ]
+
+
+def _share(name: str, right: NDArray[Any], better: Any = "higher") -> Figure:
+    return Figure(name, float(right.mean()), *bootstrap(right), better=better, n=len(right))

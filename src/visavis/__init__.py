@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from visavis.core.errors import InputError, RefusedError, VisavisError
 from visavis.core.task import PhotoLike
 from visavis.core.tasks import Detector
-from visavis.core.types import Crop, Face, Match, Photo, Pose, Quality
+from visavis.core.types import Age, Crop, Face, Match, Photo, Pose, Quality
 
 if TYPE_CHECKING:
     from visavis.app.library import Album
 
 __version__ = "0.1.0"
 __all__ = [
+    "Age",
     "Album",
     "Crop",
     "Face",

@@ -43,9 +43,24 @@ def test_look_json_is_one_document_and_nothing_else(
     x1, y1, x2, y2 = face["box"]
     assert 0 <= x1 < x2 <= photo["width"] and 0 <= y1 < y2 <= photo["height"]
     assert len(face["mesh"]) == 468 and len(face["points5"]) == 5
-    assert {"yunet", "face_mesh"} <= document["weights"].keys()
+    assert face["age"]["low"] < face["age"]["years"] < face["age"]["high"]
+    assert face["age"]["band"] in ("50-59", "60-69", "70+")
+    assert {"yunet", "face_mesh", "attributes"} <= document["weights"].keys()
     assert document["device"].startswith("cpu")
-    assert "embedding" not in face
+    assert not {"embedding", "labels", "gender", "race"} & face.keys()
+
+
+def test_look_says_what_a_face_looks_like_and_labels_it_only_when_asked(
+    portraits: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["look", str(portraits["biden"])]) == 0
+    plain = capsys.readouterr().out
+    assert "looks about " in plain and "Male" not in plain
+    assert run(["look", str(portraits["biden"]), "--labels"]) == 0
+    assert "Male " in capsys.readouterr().out
+    assert run(["look", str(portraits["biden"]), "--labels", "--json"]) == 0
+    (face,) = json.loads(capsys.readouterr().out)["photos"][0]["faces"]
+    assert face["labels"]["female"] < 0.5 and sum(face["labels"]["race"].values()) == pytest.approx(1, abs=0.01)
 
 
 def test_compare_says_same_and_how_often_a_stranger_would(

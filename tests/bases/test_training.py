@@ -65,6 +65,16 @@ def test_from_photos_to_both_bases(faces: Path, home: Path, ship_to: Path) -> No
         assert hashlib.sha256((ship_to / name).read_bytes()).hexdigest() == facts["sha256"]
 
 
+def test_squares_of_frames_are_learnt_from(faces: Path, home: Path) -> None:
+    images = torch.arange(2 * 128 * 128).view(2, 1, 128, 128)
+    cut = coder.squares(images, np.array([[0, 64], [5, 7]]), 64)
+    assert (cut[0] == images[0, :, :64, 64:]).all() and (cut[1] == images[1, :, 5:69, 7:71]).all()
+    result, _ = launch.start("autoencoder", data=str(faces), settings=[*QUICK, "crop=64", "late=0.7"])
+    assert result.finished
+    with pytest.raises(InputError, match="multiple of 8"):
+        launch.start("autoencoder", data=str(faces), settings=["crop=60"])
+
+
 def test_pixels_outside_the_photo_cost_nothing() -> None:
     torch.manual_seed(0)
     real, made, inside = torch.rand(2, 3, 128, 128), torch.rand(2, 3, 128, 128), torch.ones(2, 1, 128, 128)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from itertools import zip_longest
 from typing import Any
 
 from visavis.core import weights
 from visavis.core.settings import settings
 from visavis.core.types import Face, Measure, Photo
+from visavis.faces.attributes import Labels
 
 
-def face_row(face: Face, *, mesh: bool = False) -> dict[str, Any]:
+def face_row(face: Face, *, mesh: bool = False, labels: Labels | None = None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": face.id,
         "box": _round(face.box, 1),
@@ -23,21 +25,29 @@ def face_row(face: Face, *, mesh: bool = False) -> dict[str, Any]:
         "eyes_open": round(face.eyes_open, 3),
         "mouth_open": round(face.mouth_open, 3),
         "smile": round(face.smile, 3),
+        "age": {**{f.name: round(getattr(face.age, f.name), 1) for f in fields(face.age)}, "band": face.age.band},
         "quality": {f.name: _measure(getattr(face.quality, f.name)) for f in fields(face.quality)},
         "words": list(face.quality.words),
     }
     if mesh:
         row["mesh"] = [_round(point, 2) for point in face.mesh]
+    if labels:
+        row["labels"] = {
+            "female": round(labels.female, 3),
+            "race": {name: round(share, 3) for name, share in labels.race.items()},
+        }
     return row
 
 
-def photo_row(path: str, photo: Photo, faces: Iterable[Face], *, mesh: bool = False) -> dict[str, Any]:
+def photo_row(
+    path: str, photo: Photo, faces: Sequence[Face], *, mesh: bool = False, labels: Sequence[Labels] = ()
+) -> dict[str, Any]:
     return {
         "path": path,
         "width": photo.width,
         "height": photo.height,
         "frames": photo.meta.get("frames", 1),
-        "faces": [face_row(face, mesh=mesh) for face in faces],
+        "faces": [face_row(f, mesh=mesh, labels=known) for f, known in zip_longest(faces, labels)],
         "error": None,
     }
 

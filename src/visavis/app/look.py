@@ -20,6 +20,7 @@ from visavis.core.settings import settings
 from visavis.core.tasks import Detector, Look
 from visavis.core.types import Face, Photo
 from visavis.faces.analyse import find_faces, needs
+from visavis.faces.attributes import NETWORK, Labels, ages, bias_labels
 from visavis.media.folder import walk
 from visavis.media.photo import open_photo
 from visavis.media.write import unique_names, write_png
@@ -29,7 +30,7 @@ def use(inputs: Look, quiet: bool) -> Outcome:
     """Looks at every photo; the good ones are done whatever becomes of the others."""
     started = time.monotonic()
     vectors = Vectors(inputs.embedding) if inputs.embedding else None
-    used = needs(inputs.detector, embedding=vectors is not None)
+    used = [*needs(inputs.detector, embedding=vectors is not None), NETWORK]
     sources = list(walk(str(photo) for photo in inputs.photos))
     drawings = unique_names([path for path, _ in sources], into=inputs.draw) if inputs.draw else []
     weights.fetch(used)
@@ -47,9 +48,10 @@ def use(inputs: Look, quiet: bool) -> Outcome:
                 vectors.add(str(path), faces)
             if inputs.draw:
                 write_png(Path(inputs.draw) / drawings[number], draw_faces(photo, faces))
-            rows.append(document.photo_row(str(path), photo, faces, mesh=inputs.mesh))
+            labels = bias_labels(faces) if inputs.labels else []
+            rows.append(document.photo_row(str(path), photo, faces, mesh=inputs.mesh, labels=labels))
             if not quiet:
-                _say(path, photo, faces)
+                _say(path, photo, faces, labels)
     finally:
         if vectors:
             vectors.write()
@@ -80,7 +82,9 @@ def _look(path: Path, problem: str | None, detector: Detector) -> Found:
         return InputError(f"{path.name} is {problem}.")
     try:
         photo = open_photo(path)
-        return photo, find_faces(photo, detector=detector)
+        faces = find_faces(photo, detector=detector)
+        ages(faces)
+        return photo, faces
     except InputError as error:
         return error
 
@@ -95,10 +99,17 @@ def _failure(rows: list[dict[str, Any]], named: set[str], strict: bool) -> str |
     return first if len(failed) == 1 else f"{len(failed)} of {len(rows)} files were not read. The first: {first}"
 
 
-def _say(path: Path, photo: Photo, faces: list[Face]) -> None:
+def _say(path: Path, photo: Photo, faces: list[Face], labels: list[Labels]) -> None:
     frames = photo.meta.get("frames", 1)
     note = f", the first of {frames} frames" if frames > 1 else ""
     say(f"{path}  {photo.width} x {photo.height}{note}: {words.counted(len(faces))}")
     if faces:
-        rows = [(str(f.id), words.box(f), words.gaze(f), words.expression(f), words.condition(f)) for f in faces]
-        table(("face", "box", "looks", "expression", "for comparing"), rows)
+        columns = ["face", "box", "age", "turned", "expression", "for comparing"]
+        rows = [
+            [str(f.id), words.box(f), f.age.words, words.gaze(f), words.expression(f), words.condition(f)]
+            for f in faces
+        ]
+        if labels:
+            columns.append("FairFace's labels")
+            rows = [[*row, known.words] for row, known in zip(rows, labels, strict=True)]
+        table(columns, rows)

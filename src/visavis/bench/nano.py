@@ -25,9 +25,9 @@ from visavis.bench.figures import Figure, bootstrap, write
 from visavis.bench.vectors import data_folder, decode, parquet_rows
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.progress import track
-from visavis.core.types import Floats, Pixels
+from visavis.core.types import BANDS, Floats, Pixels
 from visavis.faces.analyse import central, find_faces
-from visavis.faces.attributes import BANDS, raw
+from visavis.faces.attributes import raw
 from visavis.faces.judge import judge_portraits
 from visavis.media.sheet import grid
 

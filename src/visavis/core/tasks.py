@@ -21,6 +21,9 @@ class Look:
     embedding: OutPath | None = option(
         None, "write the 128 numbers of each face with its box and origin to this .npz or .parquet"
     )
+    labels: bool = option(
+        False, "add gender presentation and race as FairFace would label each face: to measure bias, for nothing else"
+    )
     strict: bool = option(False, "exit 2 when any photo could not be read")
 
 

@@ -96,12 +96,36 @@ class Quality:
         return tuple(m.word for m in (self.size_px, self.sharpness, self.pose, self.light, self.covered) if not m.good)
 
 
+# FairFace's, up to "70+".
+BANDS = ((0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69))
+
+
+@dataclass(frozen=True)
+class Age:
+    """years: the middle; low, high: where two thirds of such faces lie; band: as in FairFace ("30-39", "70+")"""
+
+    years: float
+    low: float
+    high: float
+
+    @property
+    def band(self) -> str:
+        return next((f"{low}-{high}" for low, high in BANDS if self.years < high + 1), "70+")
+
+    @property
+    def words(self) -> str:
+        """For people: "looks about 40 (33 to 47)"."""
+        return f"looks about {self.years:.0f} ({self.low:.0f} to {self.high:.0f})"
+
+
 class Perception(Protocol):
     """What a Face asks of the room that found it (faces/); keeps core free of networks."""
 
     def crop(self, face: Face, template: Template) -> Crop: ...
 
     def embedding(self, face: Face) -> Floats: ...
+
+    def age(self, face: Face) -> Age: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +159,11 @@ class Face:
     def embedding(self) -> Floats:
         """float32 [128] of recogniser A, unit length; computed when first asked."""
         return self.perception.embedding(self)
+
+    @cached_property
+    def age(self) -> Age:
+        """The age that the face looks like, which may not be the person's; computed when first asked."""
+        return self.perception.age(self)
 
     def crop(self, template: Template = "portrait") -> Crop:
         """The face cut to a template: `recognise` 112 px, `portrait` 128 px, `dlib` 150 px; borders are replicated."""

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from visavis.core.errors import InputError
 from visavis.core.task import PhotoLike
 from visavis.core.tasks import Detector
-from visavis.core.types import Crop, Face, Floats, Photo, Template
+from visavis.core.types import Age, Crop, Face, Floats, Photo, Template
 from visavis.faces import align, embed, geometry
+from visavis.faces.attributes import ages
 from visavis.faces.detect import Detection, detect, keep
 from visavis.faces.mesh import Mesh, fit_mesh, five_points
 from visavis.faces.quality import quality
@@ -27,6 +28,9 @@ class _Perception:
     def embedding(self, face: Face) -> Floats:
         vector: Floats = embed_faces([face])[0]
         return vector
+
+    def age(self, face: Face) -> Age:
+        return ages([face])[0]
 
 
 PERCEPTION = _Perception()

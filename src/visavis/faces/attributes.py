@@ -13,32 +13,14 @@ import numpy as np
 
 from visavis.core import weights
 from visavis.core.devices import onnx_session
-from visavis.core.types import Face, Floats, Pixels
+from visavis.core.types import Age, Face, Floats, Pixels
 
 RACES = ("White", "Black", "East Asian", "Southeast Asian", "Indian", "Middle Eastern", "Latino_Hispanic")
-BANDS = ((0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69))
+NETWORK = "attributes"
 BATCH = 32
 EYES_OPEN, SMILES, MOUTH_OPEN = 0.35, 0.5, 0.35
 # Of a logistic distribution, scales around its middle that hold two thirds.
 TWO_THIRDS = float(np.log(5))
-
-
-@dataclass(frozen=True)
-class Age:
-    """years: the middle; low, high: where two thirds of such faces lie; band: as in FairFace ("30-39", "70+")"""
-
-    years: float
-    low: float
-    high: float
-
-    @property
-    def band(self) -> str:
-        return next((f"{low}-{high}" for low, high in BANDS if self.years < high + 1), "70+")
-
-    @property
-    def words(self) -> str:
-        """For people: "looks about 40 (33 to 47)"."""
-        return f"looks about {self.years:.0f} ({self.low:.0f} to {self.high:.0f})"
 
 
 @dataclass(frozen=True)
@@ -48,20 +30,30 @@ class Labels:
     female: float
     race: dict[str, float]
 
+    @property
+    def words(self) -> str:
+        """The likelier labels: "Male 0.97, Black 0.88"."""
+        sex, share = ("Female", self.female) if self.female >= 0.5 else ("Male", 1 - self.female)
+        race = max(self.race, key=lambda name: self.race[name])
+        return f"{sex} {share:.2f}, {race} {self.race[race]:.2f}"
 
-def ages(faces: Sequence[Face], network: str = "attributes") -> list[Age]:
-    """The age that each face looks like."""
-    return [_age(*row) for row in _run(_portraits(faces), network)[0]]
+
+def ages(faces: Sequence[Face]) -> list[Age]:
+    """The age that each face looks like; each face remembers its own."""
+    missing = [face for face in faces if "age" not in face.__dict__]
+    for face, row in zip(missing, _run(_portraits(missing), NETWORK)[0], strict=True):
+        face.__dict__["age"] = _age(*row)
+    return [face.age for face in faces]
 
 
-def bias_labels(faces: Sequence[Face], network: str = "attributes") -> list[Labels]:
+def bias_labels(faces: Sequence[Face]) -> list[Labels]:
     """Gender presentation and race as FairFace would label each face: to measure bias, for nothing else."""
-    _, gender, race = _run(_portraits(faces), network)
+    _, gender, race = _run(_portraits(faces), NETWORK)
     rows = zip(gender, race, strict=True)
     return [Labels(float(g), dict(zip(RACES, map(float, r), strict=True))) for g, r in rows]
 
 
-def raw(portraits: Pixels, network: str = "attributes") -> tuple[Floats, Floats, Floats]:
+def raw(portraits: Pixels, network: str = NETWORK) -> tuple[Floats, Floats, Floats]:
     """age [N, 2] (middle and scale of a logistic distribution in years), share of the label Female [N], shares of
     RACES [N, 7], of portrait crops uint8 [N, 128, 128, 3]."""
     return _run(portraits, network)

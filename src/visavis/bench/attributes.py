@@ -21,7 +21,7 @@ from visavis.core.peers import peer_model
 from visavis.core.progress import track
 from visavis.core.types import Floats, Pixels
 from visavis.faces.analyse import central, find_faces
-from visavis.faces.attributes import RACES, raw
+from visavis.faces.attributes import RACES, TWO_THIRDS, raw
 from visavis.media.sheet import grid
 from visavis.training.cache import key_of
 from visavis.training.splits import KNOWN
@@ -37,11 +37,13 @@ ADULT = 20
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """years [N], female [N] (share 0..1), race [N] (index into RACES, or None where it is not told)"""
+    """years [N], female [N] (share 0..1); race [N] (index into RACES) and scale [N] (of the distribution of years),
+    where they are told"""
 
     years: NDArray[np.floating]
     female: NDArray[np.floating]
     race: NDArray[np.int64] | None = None
+    scale: NDArray[np.floating] | None = None
 
 
 def run(folder: Path | None = None) -> None:
@@ -54,7 +56,7 @@ def run(folder: Path | None = None) -> None:
     notes += ["peer: on its own crops of the whole photo for utkface, on crops of the portrait frame for fairface"]
     figures = []
     for name, answers in [*_answers(utk, notes), *_peer(chips, notes)]:
-        figures += _ages(name, utk, answers.years)
+        figures += _ages(name, utk, answers)
         figures += _genders(f"gender.accuracy.{name}", utk, answers.female)
         if folder:
             _sheet(folder / f"age-{name}.png", utk, answers.years)
@@ -93,7 +95,7 @@ def _answers(rows: Portraits, notes: list[str]) -> Iterator[tuple[str, Answers]]
             notes.append(f"not measured: {name} (not shipped yet)")
             continue
         age, female, race = raw(rows.crops, network)
-        yield name, Answers(age[:, 0], female, race.argmax(1))
+        yield name, Answers(age[:, 0], female, race.argmax(1), age[:, 1])
 
 
 def _peer(chips: Pixels, notes: list[str]) -> Iterator[tuple[str, Answers]]:
@@ -110,9 +112,12 @@ def _peer(chips: Pixels, notes: list[str]) -> Iterator[tuple[str, Answers]]:
     yield "peer", Answers(years, (made[:, 0] > made[:, 1]).astype(float))
 
 
-def _ages(name: str, rows: Portraits, years: NDArray[np.floating]) -> list[Figure]:
-    off = np.abs(years - rows.labels["age"])
+def _ages(name: str, rows: Portraits, answers: Answers) -> list[Figure]:
+    off = np.abs(answers.years - rows.labels["age"])
     figures = [Figure(f"age.mae.{name}", float(off.mean()), *bootstrap(off), "years", "lower", len(off))]
+    if answers.scale is not None:
+        inside = off <= TWO_THIRDS * answers.scale
+        figures.append(Figure(f"age.within_range.{name}", float(inside.mean()), *bootstrap(inside), n=len(inside)))
     for group, mine in _groups(rows):
         part = off[mine]
         value, interval = float(part.mean()), bootstrap(part)

@@ -145,8 +145,10 @@ def plan(config: Config) -> Plan:
         off = np.abs(made[0][:, 0] - labels["age"].numpy().mean(1))
         right = (made[1] > 0) == (labels["female"].numpy() > 0.5)
         known = labels["race"].numpy() != UNKNOWN
-        race = made[2].argmax(1)[known] == labels["race"].numpy()[known]
-        return {"score": -loss, "age_off": float(off.mean()), "gender": float(right.mean()), "race": float(race.mean())}
+        figures = {"score": -loss, "age_off": float(off.mean()), "gender": float(right.mean())}
+        if known.any():
+            figures["race"] = float((made[2].argmax(1) == labels["race"].numpy())[known].mean())
+        return figures
 
     def sheet(modules: Modules) -> Pixels:
         """Above: what it learns on; below: the validation faces whose age it tells worst."""

@@ -29,6 +29,7 @@ from visavis.core.types import BANDS, Floats, Pixels
 from visavis.faces.analyse import central, find_faces
 from visavis.faces.attributes import raw
 from visavis.faces.judge import judge_portraits
+from visavis.faces.score import standardised
 from visavis.media.sheet import grid
 
 PICTURES, PLAIN, SWEEP = 1500, 1000, 500
@@ -124,11 +125,13 @@ def _photos(count: int) -> tuple[Pixels, list[str]]:
     facts = see(pixels, "describing photos").facts
     facts["padding"] = padded
     found, random = describe(facts, light(pixels), labels), np.random.default_rng(0)
-    return pixels, [_not_empty(lambda i=i: found.caption(i, False, random)) for i in range(count)]  # type: ignore[misc]
-
-
-def _not_empty(caption: Callable[[], str]) -> str:
-    return next(words for words in iter(caption, None) if words)
+    captions = []
+    for i in range(count):
+        said = ""
+        while not said:  # one in ten is empty
+            said = found.caption(i, False, random)
+        captions.append(said)
+    return pixels, captions
 
 
 def _judged(seen: Seen, captions: list[str]) -> Asked:
@@ -158,7 +161,7 @@ def _asked(pictures: Asked, photos: Asked) -> list[Figure]:
 
 
 def band(years: float) -> int:
-    """The number of FairFace's band."""
+    """The number of FairFace's band, 0 ("0-2") to 8 ("70+"), of an age in years."""
     return int(sum(years >= high + 1 for _, high in BANDS))
 
 
@@ -184,6 +187,7 @@ def _taught(count: int = 2 * PICTURES) -> tuple[list[list[str]], NDArray[np.floa
 
 @cache
 def _learnt() -> Any:
+    """What nano learns from (Prepared)."""
     from visavis.bases.faces import usable
     from visavis.training.rows import source
 
@@ -276,8 +280,6 @@ def _copies(pictures: Asked, photos: Asked) -> tuple[list[Figure], list[Pixels]]
     frames = pictures.seen.frames[pictures.seen.found][:PLAIN]
     pairs = [picture for i in chosen for picture in (frames[i], np.asarray(stored.take(places[at[i : i + 1]]))[0])]
 
-    from visavis.faces.score import standardised
-
     vectors = column("vector_a")
     known = standardised(vectors.take(vectors.rows(learnt.keys)))
     near, real_near = (_nearest(_found(rows)[:PLAIN], known)[0] for rows in (pictures, photos))
@@ -286,6 +288,7 @@ def _copies(pictures: Asked, photos: Asked) -> tuple[list[Figure], list[Pixels]]
 
 
 def _nearest(vectors: Floats, known: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """[N] largest cosine of each of vectors [N, D] to known [M, D], and [N] whose."""
     scores = vectors @ known.T
     return scores.max(1), scores.argmax(1)
 

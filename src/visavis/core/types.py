@@ -102,7 +102,8 @@ BANDS = ((0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 
 
 @dataclass(frozen=True)
 class Age:
-    """years: the middle; low, high: where two thirds of such faces lie; band: as in FairFace ("30-39", "70+")"""
+    """The age that a face looks like, in years: the middle, and the range that holds two thirds of photos (measured as
+    attributes/age.within_range). band: as in FairFace ("30-39", "70+")."""
 
     years: float
     low: float

@@ -100,6 +100,32 @@ def test_a_run_goes_on_where_it_stopped(faces: Path, teacher: Path, home: Path) 
     assert second.finished and second.step == 3
 
 
+def test_a_margin_draws_one_person_s_photos_together(
+    faces: Path, teacher: Path, small: dict[str, bytes], home: Path, tmp_path: Path
+) -> None:
+    settings = [*QUICK, f"teachers={teacher}", "views=2"]
+    _, first = launch.start("judge", data=str(faces), settings=settings)
+    with pytest.raises(InputError, match="names none such"):  # one photo a person
+        launch.start("judge", data=str(faces), settings=[*settings, "margin=0.1"], run="single")
+    rows = [
+        {"image": small[name] + f"{split}{i}".encode(), "person": f"{split}-{name}", "split": split}
+        for split, count in (("train", 30), ("val", 4))
+        for name in ("obama", "biden")
+        for i in range(count)
+    ]
+    data = parquet_of(tmp_path / "people.parquet", rows)
+    begun = [*settings, f"start={first / 'best.safetensors'}", "rate=0", "weight_decay=0", "margin=1"]
+    result, _ = launch.start("judge", data=str(data), settings=begun, run="margin")
+    assert result.modules["people"].W.shape == (32, 2)  # begins anew beside what the first run had
+
+    step = judge.Step(judge.Config(margin=1.0))
+    vectors = torch.nn.functional.normalize(torch.randn(4, 32, generator=torch.Generator().manual_seed(0)), dim=1)
+    batch = {"images": vectors.requires_grad_(), "targets": vectors.detach(), "who": torch.tensor([0, 1, -1, -1])}
+    step({"judge": torch.nn.Identity(), "people": result.modules["people"]}, batch).backward()
+    drawn = [float(g.norm()) for g in vectors.grad - -vectors.detach() / 4]
+    assert min(drawn[:2]) > 1e-3 and max(drawn[2:]) < 1e-6  # a mix is nobody's photo
+
+
 def test_attributes_from_photos_to_onnx(faces: Path, home: Path, ship_to: Path) -> None:
     both = []
     for copy in ("no", "yes"):

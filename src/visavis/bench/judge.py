@@ -4,8 +4,9 @@ anchors; and how independent it is of A."""
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from visavis.bench.recognise import distance, limits, measures, protocol, strang
 from visavis.bench.sets import DOUBLES as FAIRFACE_DOUBLES
 from visavis.bench.sets import YOUNG
 from visavis.core import weights
+from visavis.core.config import restored
 from visavis.core.errors import InputError
 from visavis.core.peers import peer_model
+from visavis.core.settings import settings
 from visavis.core.ship import ship_json
-from visavis.core.types import Floats
+from visavis.core.types import Floats, Pixels
 from visavis.faces.judge import judge_portraits
 from visavis.faces.score import standardised
 from visavis.media.sheet import grid
@@ -40,6 +43,9 @@ class Sets:
     celeba: Portraits
     lfw: Portraits
     fairface: Portraits
+
+    def parts(self) -> dict[str, Portraits]:
+        return {"celeba": self.celeba, "lfw": self.lfw, "fairface": self.fairface}
 
 
 def load() -> Sets:
@@ -64,6 +70,8 @@ def run(folder: Path | None = None) -> None:
     sets = load()
     recognisers = {"b": _vectors(sets, "judge_b"), "a": _vectors(sets, "a")}
     notes = ["all on portrait frames; lfw.*: B; NAME.lfw.*: the others; A standardised"]
+    for name, try_ in _tries():
+        recognisers[f"try_{name}"] = {key: try_(part.crops) for key, part in sets.parts().items()}
     for name in TEACHERS:
         try:
             peer_model(name)
@@ -110,12 +118,24 @@ def _sheets(folder: Path, rows: Portraits, vectors: Floats, count: int = 30) -> 
 
 
 def _vectors(sets: Sets, name: str) -> dict[str, Floats]:
-    parts = {"celeba": sets.celeba, "lfw": sets.lfw, "fairface": sets.fairface}
+    parts = sets.parts()
     if name == "judge_b":
         return {key: judge_portraits(part.crops) for key, part in parts.items()}
     if name == "a":
         return {key: standardised(part.vectors_a()) for key, part in parts.items()}
     return {key: TEACHERS[name].vectors(part.arcface()) for key, part in parts.items()}
+
+
+def _tries() -> Iterator[tuple[str, Callable[[Pixels], Floats]]]:
+    """Judges that were trained and not shipped: the runs called judge-SOMETHING."""
+    found = sorted((settings().data / "runs").glob("judge-*/best.safetensors"))
+    for path in found:
+        from visavis.training.checkpoint import origin, unpacked
+        from visavis.training.recipes import judge
+
+        module = judge.build(restored(judge.CONFIG, origin(path)))["judge"]
+        module.load_state_dict(unpacked(path, "judge"))
+        yield path.parent.name.removeprefix("judge-"), partial(judge.vectors, module)
 
 
 def _anchors(sets: Sets, vectors: Floats) -> dict[str, Any]:

@@ -78,13 +78,7 @@ def start(
     with PartialState().main_process_first():  # it looks at new photos; the others find them in the cache
         plan = module.plan(config)
     if began:
-        from visavis.training.checkpoint import unpacked
-
-        for key, part in plan.modules.items():
-            try:
-                part.load_state_dict(unpacked(Path(config.start), key))
-            except RuntimeError as error:
-                raise InputError(f"{config.start} holds another network {key!r} than this training has.") from error
+        _begin(plan.modules, Path(config.start))
     result = fit(
         plan.step,
         plan.modules,
@@ -137,6 +131,19 @@ def _beginning(module: ModuleType, config: Any) -> dict[str, Any]:
     if facts.get("judge", False) != getattr(config, "judge", False):
         raise InputError(f"{config.start} is the other copy: what judges and what stands in losses share no weights.")
     return facts
+
+
+def _begin(modules: dict[str, Any], path: Path) -> None:
+    """What that run had no need of, a critic or a head, begins anew."""
+    from visavis.training.checkpoint import unpacked
+
+    known = {key: unpacked(path, key) for key in modules}
+    try:
+        for key, state in known.items():
+            if state or not any(known.values()):
+                modules[key].load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"{path} holds another network {key!r} than this training has.") from error
 
 
 def _recorded(folder: Path, module: ModuleType, config: Any, began: dict[str, Any] | None) -> dict[str, Any]:

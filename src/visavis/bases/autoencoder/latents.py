@@ -23,7 +23,7 @@ from visavis.training.cache import CHUNK, Column
 from visavis.training.checkpoint import origin, unpacked
 from visavis.training.prepare import Prepared, column
 
-BATCH = 16
+BATCH = 64
 SHIPPED = "autoencoder"
 SOME = 2048  # rows that are enough for the latents' statistics
 

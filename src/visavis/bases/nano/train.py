@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visavis.bases.autoencoder.latents import folded, latents, load, statistics, terms_of
+from visavis.bases.autoencoder.latents import BATCH, folded, latents, load, statistics, terms_of
 from visavis.bases.autoencoder.train import inside_photo
 from visavis.bases.faces import usable
 from visavis.bases.nano import folder
@@ -164,9 +164,8 @@ def plan(config: Config) -> Plan:
         kept.copy_(torch.from_numpy(values))
     faces, watched = Faces(train, config, coder, digest), Faces(val, config, coder, digest)
     optimizer = torch.optim.AdamW(modules["nano"].parameters(), config.rate, weight_decay=config.weight_decay)
-    fixed = [
-        watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(np.arange(min(len(val), WATCHED)), 8)
-    ]
+    shown = np.arange(min(len(val), WATCHED))
+    fixed = [watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(shown, min(len(shown), 8))]
 
     def validate(modules: Modules) -> dict[str, float]:
         return {"score": -validation_loss(modules["nano"], fixed)}
@@ -299,7 +298,7 @@ def maps(rows: Prepared) -> Column:
         keys = [rows.keys[i] for i in part]
         images = F.interpolate(to_tensor(stored.take(stored.rows(keys))), (CHIP, CHIP), mode="bilinear")
         both = torch.stack([images, images.flip(-1)], 1).flatten(0, 1)
-        made = torch.cat([network.features(some.to(device))[MAP].cpu() for some in torch.split(both, 16)])
+        made = torch.cat([network.features(some.to(device))[MAP].cpu() for some in torch.split(both, BATCH)])
         kept.add(keys, made.view(len(keys), 2, *FEATURES[MAP]).half().numpy())
     return kept
 

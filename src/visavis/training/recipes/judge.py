@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -48,19 +48,21 @@ TARGETS = 1  # changes whenever the same photos and teachers would give other ta
 @dataclass(frozen=True)
 class Config:
     """teachers: whose answers are learnt; views: the photo itself and so many mixes less one; plain: share of the
-    photos themselves among the samples; start: a run's best.safetensors to begin from."""
+    photos themselves among the samples; margin: weight of ArcFace's loss (arXiv 1801.07698) on photos of a set that
+    names people; start: a run's best.safetensors to begin from."""
 
     data: str = "fairface"
     teachers: tuple[str, ...] = ("mobilefacenet_foamliu",)
     views: int = 4
     plain: float = 0.35
+    margin: float = 0.0
     start: str = ""
     rate: float = 2e-3
     weight_decay: float = 0.02
     schedule: Schedule = Schedule(steps=10_000, batch=128, warmup=300, decay=0.25, ema=0.999, clip=5.0, every=10)
 
     def __post_init__(self) -> None:
-        within(self, views=(1, 16), plain=(0, 1), rate=(0, 1), weight_decay=(0, 1))
+        within(self, views=(1, 16), plain=(0, 1), margin=(0, 10), rate=(0, 1), weight_decay=(0, 1))
         if not self.teachers:
             raise InputError("teachers names at least one.")
 
@@ -81,10 +83,21 @@ class Judge(nn.Module):
         return F.normalize(self.head(self.trunk(images)).float(), dim=1)
 
 
-def step(modules: Modules, batch: Batch) -> Tensor:
-    """One less the cosine to the teacher's answer."""
-    cosine: Tensor = (modules["judge"](batch["images"]) * batch["targets"]).sum(1)
-    return (1 - cosine).mean()
+class Step:
+    """One less the cosine to the teacher's answer; with a margin, also whose photo it is."""
+
+    def __init__(self, config: Config) -> None:
+        self.margin = config.margin
+
+    def __call__(self, modules: Modules, batch: Batch) -> Tensor:
+        made = modules["judge"](batch["images"])
+        loss: Tensor = (1 - (made * batch["targets"]).sum(1)).mean()
+        if self.margin:
+            named = batch["who"] >= 0
+            # The angles to the people's directions need more digits than bfloat16 has.
+            with torch.autocast(made.device.type, enabled=False):
+                loss = loss + self.margin * modules["people"](made[named].float(), batch["who"][named])
+        return loss
 
 
 def build(config: Config) -> dict[str, nn.Module]:
@@ -107,7 +120,10 @@ def plan(config: Config) -> Plan:
     faces = Faces(rows, config, [targets(rows, teachers, view) for view in range(config.views)])
     asked = targets(val, teachers, 0)
     modules = build(config)
-    optimizer = torch.optim.AdamW(modules["judge"].parameters(), config.rate, weight_decay=config.weight_decay)
+    if config.margin:
+        modules["people"] = _people(rows, sum(one.length for one in teachers))
+    parameters = [p for part in modules.values() for p in part.parameters()]
+    optimizer = torch.optim.AdamW(parameters, config.rate, weight_decay=config.weight_decay)
     shown = crops(val)
 
     def validate(modules: Modules) -> dict[str, float]:
@@ -118,7 +134,18 @@ def plan(config: Config) -> Plan:
         cosine = np.sum(vectors(modules["judge"], shown) * asked, 1)
         return grid([*faces.pictures(0, 0, 1)[0][:24], *resized(shown[np.argsort(cosine)[:24]], SIZE)], 12)
 
-    return Plan(step, modules, {"judge": optimizer}, faces, config.schedule, Hooks(validate, sheet, best="cosine"))
+    hooks = Hooks(validate, sheet, best="cosine")
+    return Plan(Step(config), modules, {"judge": optimizer}, faces, config.schedule, hooks)
+
+
+def _people(rows: Prepared, length: int) -> nn.Module:
+    """A direction for each person, which that person's photos shall be near by a margin."""
+    from pytorch_metric_learning.losses import ArcFaceLoss
+
+    count = len(np.unique(rows.persons))
+    if count < 2 or count == len(rows):
+        raise InputError(f"margin needs several photos of each of several people; {rows.name} names none such.")
+    return cast(nn.Module, ArcFaceLoss(count, length))
 
 
 def terms(config: Config) -> Terms:
@@ -144,14 +171,17 @@ class Faces:
         self.mixes = [Mixes.drawn(len(rows), view) for view in range(config.views)]
         stored = column("portrait")
         self.stored, self.places = stored, stored.rows(rows.keys)
+        self.who = np.unique(rows.persons, return_inverse=True)[1]
         self.order = Order(len(rows), config.schedule.batch, config.schedule.seed)
         self.augment = Augment()
         stored.warm()
 
     def __call__(self, step: int, rank: int, world: int) -> Batch:
+        """images, targets, and who: the number of the person, -1 for a mix."""
         pictures, views, rows = self.pictures(step, rank, world)
         answers = np.stack([self.answers[view][row] for view, row in zip(views, rows, strict=True)])
-        return {"images": to_tensor(pictures), "targets": torch.from_numpy(answers.astype(np.float32))}
+        who = torch.from_numpy(np.where(views == 0, self.who[rows], -1))
+        return {"images": to_tensor(pictures), "targets": torch.from_numpy(answers.astype(np.float32)), "who": who}
 
     def pictures(self, step: int, rank: int, world: int) -> tuple[Pixels, NDArray[np.int64], NDArray[np.int64]]:
         random = np.random.default_rng([self.config.schedule.seed, step, rank])

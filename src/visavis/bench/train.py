@@ -60,11 +60,15 @@ def _page(timings: Sequence[Timing], shares: Mapping[str, Sequence[Share]]) -> s
         compiled = f"{rates[True]:.0f}" if True in rates else "not measured"
         lines.append(f"| {recipe} | {where} | {precision} | {rates[False]:.3g} | {compiled} |")
     for recipe, parts in shares.items():
-        lines += ["", f"## Where the time of `{recipe}` goes (all threads, float32, eager)", ""]
+        lines += ["", f"## Where the time of `{recipe}` goes ({_where(timings)}, eager)", ""]
         lines += ["| operation | share |", "|---|---|"]
         lines += [f"| {part.operation} | {100 * part.share:.0f} % |" for part in parts]
     lines += ["", "## What is kept, and why", "", *_kept(timings), ""]
     return "\n".join(lines)
+
+
+def _where(timings: Sequence[Timing]) -> str:
+    return "GPU, bfloat16" if any(t.device == "cuda" for t in timings) else "all threads, float32"
 
 
 def _kept(timings: Sequence[Timing]) -> list[str]:

@@ -68,16 +68,24 @@ def timings(threads: int) -> Iterator[Timing]:
 
 
 def shares(name: str) -> list[Share]:
-    """The operations in which a step of this recipe spends most of its time, the largest first."""
-    run, _ = _stepper(name, "cpu", "float32", False)
+    """The operations in which a step of this recipe spends most of its time, the largest first; on a GPU also the
+    share of the time in which it waits for the processor."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    run, _ = _stepper(name, device, "float32" if device == "cpu" else "bfloat16", False)
     run()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+    kind = torch.profiler.ProfilerActivity
+    with torch.profiler.profile(activities=[kind.CPU, kind.CUDA] if device == "cuda" else [kind.CPU]) as profiler:
+        began = time.perf_counter()
         for _ in range(PROFILED):
             run()
-    rows = profiler.key_averages()
-    total = sum(row.self_cpu_time_total for row in rows)
-    rows = sorted(rows, key=lambda row: -row.self_cpu_time_total)[:OPERATIONS]
-    return [Share(row.key.removeprefix("aten::"), row.self_cpu_time_total / total) for row in rows]
+        passed = 1e6 * (time.perf_counter() - began)
+    # A kernel's time stands in a row of its own, too.
+    rows = [row for row in profiler.key_averages() if row.device_type == torch.autograd.DeviceType.CPU]  # type: ignore[attr-defined]
+    spent = {row.key: row.self_device_time_total if device == "cuda" else row.self_cpu_time_total for row in rows}
+    total = max(passed, sum(spent.values())) if device == "cuda" else sum(spent.values())
+    largest = sorted(spent, key=lambda key: -spent[key])[:OPERATIONS]
+    made = [Share(key.removeprefix("aten::"), spent[key] / total) for key in largest]
+    return made if device == "cpu" else [*made, Share("waiting", 1 - sum(spent.values()) / total)]
 
 
 def _timing(name: str, device: str, threads: int, precision: str, compiled: bool) -> Timing:

@@ -39,9 +39,12 @@ def picture_of(faces: Path) -> Any:
 
 
 def test_from_photos_to_both_bases(faces: Path, home: Path, ship_to: Path) -> None:
-    result, folder = launch.start("autoencoder", data=str(faces), settings=[*QUICK, "smooth=0.5", "late=0.7"])
+    result, folder = launch.start(
+        "autoencoder", data=str(faces), settings=[*QUICK, "smooth=0.5", "late=0.7", "groups=4"]
+    )
     assert result.finished and 3 < result.figures["psnr"] < 30
     module, _ = load(str(folder / "best.safetensors"))
+    assert module.config.norm_num_groups == 4
     assert module.encode(torch.zeros(1, 3, 128, 128)).latent_dist.mean.shape == (1, 8, 16, 16)
     with pytest.raises(InputError, match=r"no best\.safetensors"):
         launch.start("nano", data=str(faces), settings=[*QUICK, f"autoencoder={faces}"])
@@ -71,8 +74,9 @@ def test_squares_of_frames_are_learnt_from(faces: Path, home: Path) -> None:
     assert (cut[0] == images[0, :, :64, 64:]).all() and (cut[1] == images[1, :, 5:69, 7:71]).all()
     result, _ = launch.start("autoencoder", data=str(faces), settings=[*QUICK, "crop=64", "late=0.7"])
     assert result.finished
-    with pytest.raises(InputError, match="multiple of 8"):
-        launch.start("autoencoder", data=str(faces), settings=["crop=60"])
+    for wrong, said in (("crop=60", "multiple of 8"), ("groups=3", "1, 2, 4, 8 or 16")):
+        with pytest.raises(InputError, match=said):
+            launch.start("autoencoder", data=str(faces), settings=[wrong])
 
 
 def test_pixels_outside_the_photo_cost_nothing() -> None:

@@ -45,8 +45,8 @@ def load(place: str) -> tuple[AutoencoderKL, str]:
             )
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     else:
-        origin(path)  # says what is wrong with another file
-        module, digest = autoencoder(), hashlib.sha256(path.read_bytes()).hexdigest()
+        facts = origin(path)
+        module, digest = autoencoder(facts.get("groups", 16)), hashlib.sha256(path.read_bytes()).hexdigest()
         state = unpacked(path, "autoencoder")
         module.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
     return module.eval().requires_grad_(False), digest

@@ -9,15 +9,18 @@ from torch import Tensor
 CHANNELS, SIDE = 8, 16
 
 
-def autoencoder() -> AutoencoderKL:
-    """5.7 M parameters; pictures [B, 3, 128, 128] in [-1, 1] -> latents [B, 8, 16, 16] and back."""
+def autoencoder(groups: int = 16) -> AutoencoderKL:
+    """5.7 M parameters; pictures [B, 3, 128, 128] in [-1, 1] -> latents [B, 8, 16, 16] and back.
+
+    groups: of every norm. With 16 the layers of 16 channels forget each channel's mean, and with it a picture's cast.
+    """
     return AutoencoderKL(
         block_out_channels=(16, 32, 96, 192),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=1,
         latent_channels=CHANNELS,
-        norm_num_groups=16,
+        norm_num_groups=groups,
         mid_block_add_attention=False,
         force_upcast=False,
         sample_size=128,

@@ -45,7 +45,8 @@ class Config:
     """kl: weight of the latents' divergence from a normal distribution (a mean over their numbers); perceptual: of the
     maps of A; smooth: share of batches whose latents are moved and scaled; critic: weight of the critic, which begins
     after `late` of the run; crop: side of a square of each frame that is learnt from (a quarter of the pixels of four
-    times as many faces teach more; whole frames are for the end); start: a run's best.safetensors to begin from."""
+    times as many faces teach more; whole frames are for the end); groups: of every norm; start: a run's
+    best.safetensors to begin from."""
 
     data: str = "fairface"
     start: str = ""
@@ -56,6 +57,7 @@ class Config:
     critic: float = 0.01
     late: float = 0.75
     crop: int = SIZE
+    groups: int = 16
     schedule: Schedule = Schedule(steps=8_000, batch=16, warmup=200, decay=0.3, ema=0.998, clip=1.0, every=10)
 
     def __post_init__(self) -> None:
@@ -63,6 +65,8 @@ class Config:
         within(self, crop=(32, SIZE))
         if self.crop % 8:
             raise InputError(f"crop is a multiple of 8, not {self.crop}.")
+        if self.groups not in (1, 2, 4, 8, 16):
+            raise InputError(f"groups is 1, 2, 4, 8 or 16, not {self.groups}.")
 
 
 CONFIG = Config()
@@ -70,7 +74,7 @@ CONFIG = Config()
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The modules that are trained, by name."""
-    modules: dict[str, nn.Module] = {"autoencoder": Coder()}
+    modules: dict[str, nn.Module] = {"autoencoder": Coder(config.groups)}
     if config.critic:
         modules["critic"] = PatchCritic()
     return modules
@@ -113,9 +117,9 @@ class Coder(nn.Module):
     """The autoencoder as it is trained: pictures [B, 3, 128, 128] in, what the sampled latents decode to and their
     divergence from a normal distribution out. affine [B, 2, 3]: where the latents are moved before they are decoded."""
 
-    def __init__(self) -> None:
+    def __init__(self, groups: int = 16) -> None:
         super().__init__()
-        self.network = autoencoder()
+        self.network = autoencoder(groups)
 
     def forward(self, images: Tensor, affine: Tensor | None = None) -> tuple[Tensor, Tensor]:
         posterior = self.network.encode(images).latent_dist

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from visavis.core.errors import InputError
-from visavis.training.splits import KNOWN, TEST_TWINS, half, share
+from visavis.training.splits import KNOWN, TEST_PHOTOS, TEST_TWINS, half, share
 
 
 def test_the_hash_decides_and_nothing_else() -> None:
@@ -47,6 +47,13 @@ def test_the_test_people_of_identity_are_those_of_its_file(data_sets: Path) -> N
     }
     assert Counter(split(name, {}) for name in parts["train"]) == {"train": 165, "val": 29, "test": len(TEST_TWINS)}
     assert split("somebody else", {}) == "test", "a stranger to the list is in no training"
+
+
+def test_photos_of_test_people_are_left_out_of_another_set_too() -> None:
+    split = KNOWN["celebamask"].split
+    labels = {"split": "train"}
+    assert {split("", labels | {"name": name}) for name in TEST_PHOTOS} == {"test"}
+    assert split("", labels | {"name": "somebody else"}) == "train"
 
 
 def test_without_its_file_nobody_of_identity_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from visavis.bases.load import read  # noqa: E402
 from visavis.blocks.images import to_tensor  # noqa: E402
 from visavis.core.errors import InputError  # noqa: E402
 from visavis.training import launch  # noqa: E402
+from visavis.training.packing import pack  # noqa: E402
 
 QUICK = ["schedule.steps=3", "schedule.batch=2", "schedule.workers=0", "schedule.warmup=1"]
 
@@ -66,6 +67,19 @@ def test_from_photos_to_both_bases(faces: Path, home: Path, ship_to: Path) -> No
     assert "31 million parameters" in said and "smiling" in said and "Terms of the weights: unknown" in said
     for name, facts in index.items():
         assert hashlib.sha256((ship_to / name).read_bytes()).hexdigest() == facts["sha256"]
+
+
+def test_a_pack_of_frames_is_enough(faces: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that has nothing else, not even weights."""
+    said = pack(str(faces), "5MB", tmp_path / "pack.parquet", frames=True)
+    (tmp_path / "other").mkdir(mode=0o700)
+    monkeypatch.setenv("VISAVIS_HOME", str(tmp_path / "other"))
+    data = str(tmp_path / "pack.parquet")
+    result, folder = launch.start("autoencoder", data=data, settings=[*QUICK, "perceptual=0", "late=0.7"])
+    assert result.finished and int(said.split()[0]) >= 50
+    settings = [*QUICK, "each=1", "align=0", f"autoencoder={folder / 'best.safetensors'}"]
+    result, _ = launch.start("nano", data=data, settings=settings)
+    assert result.finished and result.figures["score"] < 0
 
 
 def test_squares_of_frames_are_learnt_from(faces: Path, home: Path) -> None:

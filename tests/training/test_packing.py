@@ -134,3 +134,50 @@ def test_the_terms_travel_with_the_pack(tmp_path: Path, photo: Photo, monkeypatc
     pack("fairface", "1MB", tmp_path / "pack.parquet")
     assert source(tmp_path / "pack.parquet").terms == "permissive"
     assert source(parquet_of(tmp_path / "own.parquet", [row])).terms == "unknown"
+
+
+def test_a_pack_of_frames_is_trained_on_without_looking(
+    tmp_path: Path, portraits: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that has the pack alone, and no weights, gets the same frames and the same borders of photos."""
+    from visavis.faces.align import to_template
+    from visavis.faces.analyse import central, find_faces
+    from visavis.media.photo import open_photo
+
+    face = central(find_faces(open_photo(portraits["obama"])))
+    assert face is not None
+    tight = Image.open(portraits["obama"]).convert("RGB").crop(tuple(face.box))  # the frame goes beyond it
+    images = [jpeg(tight), portraits["obama"].read_bytes(), portraits["biden"].read_bytes()]
+    made = [
+        {"image": image, "person": f"{split}{i}", "split": split, "age": 50 + i}
+        for i, (image, split) in enumerate(zip(images, ("train", "train", "val"), strict=True))
+    ]
+    path = parquet_of(tmp_path / "set.parquet", made)
+    before = prepare(source(path), ("portrait",))
+    stored = before.column("portrait")
+    frames = stored.take(stored.rows(before.keys))
+    run(["data", "pack", str(path), "--frames", "--budget", "1MB", "--out", str(tmp_path / "frames.parquet")])
+    with pytest.raises(InputError, match="a pack of frames already"):
+        pack(str(tmp_path / "frames.parquet"), "1MB", tmp_path / "again.parquet", frames=True)
+    with pytest.raises(InputError, match="give --budget more"):
+        pack(str(path), "9kB", tmp_path / "none.parquet", frames=True)
+
+    monkeypatch.setenv("VISAVIS_HOME", str(tmp_path / "other"))
+    (tmp_path / "other").mkdir(mode=0o700)
+    data = source(tmp_path / "frames.parquet")
+    with pytest.raises(InputError, match="gives no recognise"):
+        prepare(data, ("portrait", "recognise"))
+    after = prepare(data, ("portrait",))
+    index = [after.keys.index(key) for key in before.keys]
+    after = after.take(np.array(index))
+    assert list(after.splits) == list(before.splits) and [row["age"] for row in after.labels] == [50, 51, 52]
+    assert before.facts["padding"][0] > 0
+    for name in before.facts.dtype.names:
+        assert name == "mesh" or (after.facts[name] == before.facts[name]).all()
+    for ours, theirs in zip(after.facts["mesh"], before.facts["mesh"], strict=True):
+        assert np.allclose(to_template(ours, "portrait"), to_template(theirs, "portrait"), atol=1e-4)
+    assert [row["double"] for row in after.labels] == [False, True, False]
+    stored = after.column("portrait")
+    off = stored.take(stored.rows(after.keys)).astype(float) - frames
+    assert 0 < np.sqrt((off**2).mean()) < 6
+    assert len(column("portrait")) == 0  # what photos give is kept apart

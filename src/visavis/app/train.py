@@ -84,9 +84,13 @@ def pack(
         str, typer.Argument(metavar="SET|FOLDER|FILE", help="a data set by name, a folder, .parquet or .tar")
     ],
     budget: Annotated[str, typer.Option(help="largest size: 60MB")] = "60MB",
+    frames: Annotated[
+        bool,
+        typer.Option("--frames", help="portrait frames and what was seen: small, nothing is looked at again"),
+    ] = False,
     out: Annotated[Path, typer.Option(help="the file")] = Path("pack.parquet"),
 ) -> None:
     """Write a slice of a set's aligned faces that another machine trains on."""
     from visavis.training.packing import pack as write
 
-    say(write(data, budget, out))
+    say(write(data, budget, out, frames))

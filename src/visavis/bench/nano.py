@@ -177,10 +177,9 @@ def _thresholds(measure: Callable[[NDArray[np.float64]], NDArray[np.float64]], w
 def _taught(count: int = 2 * PICTURES) -> tuple[list[list[str]], NDArray[np.float64]]:
     """The words that apply to training photos, and pfld's points of them."""
     from visavis.bases.nano.captions import described
-    from visavis.training.prepare import column
 
     rows = _learnt().take(np.arange(count))
-    stored, found = column("portrait"), described(rows)
+    stored, found = rows.column("portrait"), described(rows)
     frames = np.asarray(stored.take(stored.rows(rows.keys)))
     return [found.words(i, False) for i in range(len(rows))], landmarks(see(frames, "training photos"))
 
@@ -265,9 +264,8 @@ def variation(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
 
 def _copies(pictures: Asked, photos: Asked) -> tuple[list[Figure], list[Pixels]]:
     """Nearest training photos by the judge, and by A: how often nearer than photos ever are; the nearest pairs."""
-    from visavis.training.prepare import column
-
-    learnt, stored = _learnt(), column("portrait")
+    learnt = _learnt()
+    stored = learnt.column("portrait")
     chunks = np.array_split(np.arange(len(learnt)), max(1, len(learnt) // 512))
     places = stored.rows(learnt.keys)
     known = np.concatenate(
@@ -280,7 +278,7 @@ def _copies(pictures: Asked, photos: Asked) -> tuple[list[Figure], list[Pixels]]
     frames = pictures.seen.frames[pictures.seen.found][:PLAIN]
     pairs = [picture for i in chosen for picture in (frames[i], np.asarray(stored.take(places[at[i : i + 1]]))[0])]
 
-    vectors = column("vector_a")
+    vectors = learnt.column("vector_a")
     known = standardised(vectors.take(vectors.rows(learnt.keys)))
     near, real_near = (_nearest(_found(rows)[:PLAIN], known)[0] for rows in (pictures, photos))
     figures.append(_share("copy.a.share_above_real_p99", near > np.percentile(real_near, 99), "lower"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from visavis.core.progress import track
 from visavis.faces.score import standardised
-from visavis.training.prepare import Prepared, column
+from visavis.training.prepare import Prepared
 
 # Of A's standardised vectors. By eye on samples of FairFace train: from 0.85 on nearly all pairs are one person, at
 # 0.80 to 0.83 about half (lookalikes are children first), at 0.77 few. Of one person's own pairs in CelebA 12 % lie
@@ -17,7 +17,7 @@ CHUNK = 1024
 
 def without_doubles(rows: Prepared) -> Prepared:
     """The rows but those that look like an earlier row of another person by A (`prepare` must have made vector_a)."""
-    stored = column("vector_a")
+    stored = rows.column("vector_a")
     vectors = standardised(stored.take(stored.rows(rows.keys)))
     _, who = np.unique(rows.persons, return_inverse=True)
     kept = np.ones(len(rows), bool)

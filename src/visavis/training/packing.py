@@ -20,7 +20,7 @@ from visavis.faces import align
 from visavis.media.photo import decode_photo
 from visavis.media.write import write_bytes
 from visavis.training.prepare import Prepared, prepare
-from visavis.training.rows import IMAGES, Broken, Row, rows, source
+from visavis.training.rows import IMAGES, Broken, Row, Source, rows, source
 
 QUALITY = 85  # of WebP
 # Around the corners of all templates' crops, as a share of their span: room for a mesh that falls a little otherwise.
@@ -28,14 +28,17 @@ MARGIN = 0.03
 SIDE = 176  # px: about the side of an upright face's square with its margin
 LONGEST = 100  # letters of a label
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
-OWN = ("image", "person", "split", "key", *IMAGES)
+OWN = ("image", "person", "split", "key", "facts", "double", *IMAGES)
+REST = 8192  # bytes of a file beside its rows: schema and footer
 
 
-def pack(data: str, budget: str, out: Path) -> str:
+def pack(data: str, budget: str, out: Path, frames: bool = False) -> str:
     """Writes a parquet file of at most `budget` ("60MB") and says what is in it.
 
     Columns: image (the face with its surroundings), person, split (train or val), key (sha256 of the photo, hex) and
-    small labels. Raises InputError where the budget is no size or holds no face, or `out` is no .parquet file.
+    small labels. frames: portrait frames instead, with facts (what was seen on the photo) and double (it looks like
+    an earlier photo of another person). Raises InputError where the budget is no size or holds no face, or `out` is
+    no .parquet file.
     """
     most = size_of(budget)
     if out.suffix != ".parquet":
@@ -46,39 +49,62 @@ def pack(data: str, budget: str, out: Path) -> str:
     except ModuleNotFoundError as error:
         raise missing_extra("table", "Packing a data set") from error
     src = source(data)
-    prepared = prepare(src, [])
-    places = {prepared.keys[i]: place for place, i in enumerate(order(prepared))}
-    meshes = dict(zip(prepared.keys, prepared.facts["mesh"], strict=True))
-    names = _scalar_labels(prepared)
-    kept: list[tuple[int, int, dict[str, Any]]] = []  # a heap, the last in order on top
-    left, end = most - 8192, len(prepared)  # bytes beside schema and footer; the first place that no longer fits
-    for row in track(rows(src, Broken()), f"packing {src.name}"):
-        place = places.pop(row.key, end)  # a photo that stands twice is packed once
-        if place >= end:
-            continue
-        record = _record(row, meshes[row.key], names)
-        size = len(record["image"]) + sum(8 + len(str(value)) for name, value in record.items() if name != "image")
-        heapq.heappush(kept, (-place, size, record))
-        left -= size
-        while left < 0 and kept:
-            last, freed, _ = heapq.heappop(kept)
-            left, end = left + freed, -last
-    if not kept:
+    if src.frames:
+        raise InputError(f"{src.name} is a pack of frames already.")
+    prepared = prepare(src, ["portrait", "vector_a"] if frames else [])
+    made = _frames(src, prepared, most) if frames else _photos(src, prepared, most)
+    if not made:
         raise InputError(f"{budget} holds no face of {src.name}; give --budget more.")
-    records = [record for *_, record in sorted(kept, key=lambda item: -item[0])]
-    table = pa.Table.from_pylist(records)
     terms = src.known.terms if src.known else "unknown"
     buffer = io.BytesIO()
     pq.write_table(
-        table.replace_schema_metadata({"source": src.name, "terms": terms}),
+        pa.Table.from_pylist(made).replace_schema_metadata(
+            {"source": src.name, "terms": terms, "holds": "frames" if frames else "photos"}
+        ),
         buffer,
         row_group_size=500,
         compression="zstd",
         use_dictionary=False,
     )
     write_bytes(out, buffer.getvalue())
-    people = len({record["person"] for record in records})
-    return f"{len(records)} of {len(prepared)} faces of {people} persons, {len(buffer.getvalue()) / 1e6:.1f} MB: {out}"
+    people = len({record["person"] for record in made})
+    return f"{len(made)} of {len(prepared)} faces of {people} persons, {len(buffer.getvalue()) / 1e6:.1f} MB: {out}"
+
+
+def _photos(src: Source, prepared: Prepared, most: int) -> list[dict[str, Any]]:
+    places = {prepared.keys[i]: place for place, i in enumerate(order(prepared))}
+    meshes = dict(zip(prepared.keys, prepared.facts["mesh"], strict=True))
+    names = _scalar_labels(prepared)
+    kept: list[tuple[int, int, dict[str, Any]]] = []  # a heap, the last in order on top
+    left, end = most - REST, len(prepared)  # end: the first place that no longer fits
+    for row in track(rows(src, Broken()), f"packing {src.name}"):
+        place = places.pop(row.key, end)  # a photo that stands twice is packed once
+        if place >= end:
+            continue
+        record = _record(row, meshes[row.key], names)
+        heapq.heappush(kept, (-place, _size(record), record))
+        left -= _size(record)
+        while left < 0 and kept:
+            last, freed, _ = heapq.heappop(kept)
+            left, end = left + freed, -last
+    return [record for *_, record in sorted(kept, key=lambda item: -item[0])]
+
+
+def _frames(src: Source, prepared: Prepared, most: int) -> list[dict[str, Any]]:
+    from visavis.training.frames import records
+
+    made, left = [], most - REST
+    chosen = track(order(prepared), f"packing {src.name}")
+    for record in records(prepared, list(chosen), _scalar_labels(prepared)):
+        left -= _size(record)
+        if left < 0:
+            break
+        made.append(record)
+    return made
+
+
+def _size(record: dict[str, Any]) -> int:
+    return sum(len(value) if isinstance(value, bytes) else 8 + len(str(value)) for value in record.values())
 
 
 def size_of(text: str) -> int:

@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,19 +53,23 @@ MADE: dict[str, tuple[str, Any, tuple[int, ...], Callable[[Sequence[Face]], NDAr
 }
 
 
-def column(name: str) -> Column:
+FRAMES = "frames"  # the variant of what comes from a pack of frames: a little coarser than what the photos give
+
+
+def column(name: str, variant: str = "") -> Column:
     """The column of this name as `prepare` makes it."""
     if name == "facts":
         return Column("facts", f"{RECIPE}", FACTS)
     recipe, dtype, shape, _ = MADE[name]
-    return Column(name, recipe, dtype, shape)
+    return Column(name, f"{recipe} {variant}".strip(), dtype, shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """The rows of a data set on which a face was found, without their photos.
 
-    keys: content hashes [N]; persons, splits, labels: of each; facts: structured array [N] (FACTS)
+    keys: content hashes [N]; persons, splits, labels: of each; facts: structured array [N] (FACTS); variant: of the
+    columns that hold what was made of them
     """
 
     name: str
@@ -76,6 +80,7 @@ class Prepared:
     facts: NDArray[Any]
     without_face: int
     broken: Broken
+    variant: str = ""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -83,9 +88,18 @@ class Prepared:
     def take(self, chosen: NDArray[Any]) -> Prepared:
         """The rows of a mask or index."""
         index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-        keys, labels = [self.keys[i] for i in index], [self.labels[i] for i in index]
-        parts = (self.persons[index], self.splits[index], labels, self.facts[index])
-        return Prepared(self.name, keys, *parts, self.without_face, self.broken)
+        return replace(
+            self,
+            keys=[self.keys[i] for i in index],
+            persons=self.persons[index],
+            splits=self.splits[index],
+            labels=[self.labels[i] for i in index],
+            facts=self.facts[index],
+        )
+
+    def column(self, name: str) -> Column:
+        """The column of this name that holds these rows."""
+        return column(name, self.variant)
 
     def part(self, split: Split) -> Prepared:
         return self.take(self.splits == split)
@@ -97,6 +111,10 @@ def prepare(data: Source, columns: Sequence[str], labels: Sequence[str] = ()) ->
     Test people are skipped before anything is computed of them: they are in no training cache. Raises InputError
     where nothing is left, or one person stands in two splits.
     """
+    if data.frames:
+        from visavis.training.frames import read
+
+        return read(data, columns, labels)
     broken = Broken()
     weights.fetch(needs("yunet", embedding="vector_a" in columns))
     facts, made = column("facts"), {name: column(name) for name in columns}

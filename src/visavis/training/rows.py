@@ -79,12 +79,23 @@ class Source:
         """Of a known set, or as `data pack` wrote them into its file; else unknown."""
         if self.known:
             return self.known.terms
+        return next((terms for terms in get_args(Terms) if self._written("terms") == {terms}), "unknown")
+
+    @property
+    def frames(self) -> bool:
+        """A pack of frames (`data pack --frames`), not of photos."""
+        return self.known is None and self._written("holds") == {"frames"}
+
+    def _written(self, what: str) -> set[str]:
+        """What `data pack` wrote into its files."""
         if self.kind != "parquet":
-            return "unknown"
+            return set()
         import pyarrow.parquet as pq
 
-        found = {(pq.read_schema(path).metadata or {}).get(b"terms", b"").decode() for path in self.files}
-        return next((terms for terms in get_args(Terms) if found == {terms}), "unknown")
+        try:
+            return {(pq.read_schema(path).metadata or {}).get(what.encode(), b"").decode() for path in self.files}
+        except (OSError, pq.lib.ArrowInvalid):
+            return set()  # what is wrong with the file is said when it is read
 
     def split(self, person: str, labels: Labels) -> Split:
         """A user's own column `split` decides, else the hash. Raises InputError where it says another word."""

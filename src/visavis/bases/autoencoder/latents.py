@@ -21,7 +21,7 @@ from visavis.core.errors import InputError
 from visavis.core.progress import track
 from visavis.training.cache import CHUNK, Column
 from visavis.training.checkpoint import origin, unpacked
-from visavis.training.prepare import Prepared, column
+from visavis.training.prepare import Prepared
 
 BATCH = 64
 SHIPPED = "autoencoder"
@@ -82,7 +82,8 @@ def latents(rows: Prepared, module: AutoencoderKL, digest: str) -> Column:
 
     digest: of the autoencoder's file: another autoencoder makes another column.
     """
-    kept, stored = Column("latents", digest, "<f2", (2, CHANNELS, SIDE, SIDE)), column("portrait")
+    kept = Column("latents", f"{digest} {rows.variant}".strip(), "<f2", (2, CHANNELS, SIDE, SIDE))
+    stored = rows.column("portrait")
     missing = np.flatnonzero(kept.rows(rows.keys) < 0)
     module = module.to(PartialState().device)
     for start in track(range(0, len(missing), CHUNK), "latents"):

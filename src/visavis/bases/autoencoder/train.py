@@ -33,7 +33,7 @@ from visavis.faces import align
 from visavis.media.sheet import grid
 from visavis.training.data import Order, strictest
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
-from visavis.training.prepare import Prepared, column
+from visavis.training.prepare import Prepared
 from visavis.training.rows import source
 
 SIZE = align.SIZES["portrait"]
@@ -200,7 +200,7 @@ class Faces:
     """Portrait frames, half of them mirrored, and where they lie inside their photos."""
 
     def __init__(self, rows: Prepared, config: Config) -> None:
-        self.config, self.facts, self.stored = config, rows.facts, column("portrait")
+        self.config, self.facts, self.stored = config, rows.facts, rows.column("portrait")
         self.places = self.stored.rows(rows.keys)
         self.order = Order(len(rows), config.schedule.batch, config.schedule.seed)
         self.stored.warm()

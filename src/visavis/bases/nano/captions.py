@@ -19,7 +19,7 @@ from visavis.bases.nano.words import DECADES, NUMBERS
 from visavis.core.progress import track
 from visavis.core.types import Pixels
 from visavis.training.cache import CHUNK, Column
-from visavis.training.prepare import Prepared, column
+from visavis.training.prepare import Prepared
 from visavis.training.splits import Labels
 
 OLDEST = int(NUMBERS[-1])
@@ -123,7 +123,8 @@ def describe(facts: NDArray[Any], lit: NDArray[np.float32], labels: Sequence[Lab
 
 def _light(rows: Prepared) -> NDArray[np.float32]:
     """float32 [N, 4] of every row, kept in the cache."""
-    kept, stored = Column("light", "1", "<f4", (len(LIGHT),)), column("portrait")
+    kept = Column("light", f"1 {rows.variant}".strip(), "<f4", (len(LIGHT),))
+    stored = rows.column("portrait")
     missing = [key for key, at in zip(rows.keys, kept.rows(rows.keys), strict=True) if at < 0]
     for start in track(range(0, len(missing), CHUNK), "light"):
         part = missing[start : start + CHUNK]

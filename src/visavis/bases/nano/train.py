@@ -41,7 +41,7 @@ from visavis.training.cache import CHUNK, Column
 from visavis.training.checkpoint import origin, unpacked
 from visavis.training.data import Order, strictest
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
-from visavis.training.prepare import Prepared, column
+from visavis.training.prepare import Prepared
 from visavis.training.rows import source
 
 MAP = "stage4"  # of A: as many places as the middle of the UNet
@@ -289,7 +289,8 @@ def maps(rows: Prepared) -> Column:
 
     A sees the frame where it usually sees its chip: what counts here is that places of both networks are the same.
     """
-    kept, stored = Column("maps_a", f"1 {MAP}", "<f2", (2, *FEATURES[MAP])), column("portrait")
+    kept = Column("maps_a", f"1 {MAP} {rows.variant}".strip(), "<f2", (2, *FEATURES[MAP]))
+    stored = rows.column("portrait")
     missing = np.flatnonzero(kept.rows(rows.keys) < 0)
     device = PartialState().device
     network = recogniser_a().to(device)

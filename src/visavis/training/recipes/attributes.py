@@ -33,7 +33,7 @@ from visavis.training.checkpoint import unpacked
 from visavis.training.data import Order, enough, strictest
 from visavis.training.export import FromCrops, to_onnx
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
-from visavis.training.prepare import Prepared, column, prepare, resized
+from visavis.training.prepare import Prepared, prepare, resized
 from visavis.training.rows import source
 from visavis.training.splits import Labels, half
 
@@ -178,7 +178,9 @@ class Faces:
     """Augmented portrait frames with their labels, of one or several sets."""
 
     def __init__(self, parts: Sequence[Prepared], config: Config) -> None:
-        stored = column("portrait")
+        if len({part.variant for part in parts}) > 1:
+            raise InputError("Packs of frames and sets of photos do not go into one training.")
+        stored = parts[0].column("portrait")
         keys = [key for part in parts for key in part.keys]
         labels = [row for part in parts for row in part.labels]
         self.stored, self.places = stored, stored.rows(keys)

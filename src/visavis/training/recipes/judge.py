@@ -36,7 +36,7 @@ from visavis.training.data import Order, enough, strictest
 from visavis.training.export import FromCrops, to_onnx
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.mixing import Mixes
-from visavis.training.prepare import Prepared, column, prepare, resized
+from visavis.training.prepare import Prepared, prepare, resized
 from visavis.training.rows import source
 from visavis.training.teachers import Teacher, both_ways, teacher
 
@@ -169,7 +169,7 @@ class Faces:
     def __init__(self, rows: Prepared, config: Config, answers: list[NDArray[np.float16]]) -> None:
         self.config, self.answers = config, answers
         self.mixes = [Mixes.drawn(len(rows), view) for view in range(config.views)]
-        stored = column("portrait")
+        stored = rows.column("portrait")
         self.stored, self.places = stored, stored.rows(rows.keys)
         self.who = np.unique(rows.persons, return_inverse=True)[1]
         self.order = Order(len(rows), config.schedule.batch, config.schedule.seed)
@@ -203,7 +203,7 @@ def targets(rows: Prepared, teachers: list[Teacher], view: int) -> NDArray[np.fl
     kept = settings().cache / "training" / f"targets-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npy"
     if kept.exists():
         return np.asarray(np.load(kept), np.float16)
-    stored, mix = column("recognise"), Mixes.drawn(len(rows), view)
+    stored, mix = rows.column("recognise"), Mixes.drawn(len(rows), view)
     places, crops = stored.rows(rows.keys), stored.array()
     parts = []
     for start in track(range(0, len(rows), CHUNK), f"teacher's answers {view + 1}"):
@@ -221,7 +221,7 @@ def targets(rows: Prepared, teachers: list[Teacher], view: int) -> NDArray[np.fl
 
 
 def crops(rows: Prepared) -> Pixels:
-    stored = column("portrait")
+    stored = rows.column("portrait")
     return np.asarray(stored.take(stored.rows(rows.keys)))
 
 

@@ -28,7 +28,7 @@ from visavis.training.checkpoint import unpacked
 from visavis.training.data import Order, enough, strictest
 from visavis.training.export import FromCrops, to_onnx
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
-from visavis.training.prepare import Prepared, column, prepare
+from visavis.training.prepare import Prepared, prepare
 from visavis.training.rows import source
 
 SIZE = SIZES["portrait"]
@@ -148,7 +148,7 @@ class Faces:
     """Portrait frames with label maps, both moved in the same way."""
 
     def __init__(self, rows: Prepared, config: Config) -> None:
-        stored = column("portrait")
+        stored = rows.column("portrait")
         self.pictures: Pixels = stored.take(stored.rows(rows.keys))
         self.labels = np.stack([_labels(rows, i) for i in range(len(rows))])
         self.order = Order(len(rows), config.schedule.batch, config.schedule.seed)

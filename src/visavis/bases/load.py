@@ -59,14 +59,21 @@ class Base:
         self, prompt: str, n: int, *, seed: int = 0, steps: int = 20, guidance: float = 3.0
     ) -> Iterator[Pixels]:
         """n pictures uint8 [H, W, 3], each as soon as its batch is done. Picture i follows from seed + i alone."""
-        self.check(prompt)
-        for start in range(0, n, BATCH):
-            seeds = [seed + i for i in range(start, min(start + BATCH, n))]
+        yield from self.each([prompt] * n, seed=seed, steps=steps, guidance=guidance)
+
+    def each(
+        self, prompts: Sequence[str], *, seed: int = 0, steps: int = 20, guidance: float = 3.0
+    ) -> Iterator[Pixels]:
+        """A picture uint8 [H, W, 3] of each prompt; picture i follows from its prompt and seed + i alone."""
+        for prompt in dict.fromkeys(prompts):
+            self.check(prompt)
+        for start in range(0, len(prompts), BATCH):
+            batch = list(prompts[start : start + BATCH])
             made = self.pipeline(
-                [prompt] * len(seeds),
+                batch,
                 num_inference_steps=steps,
                 guidance_scale=guidance,
-                generator=[torch.Generator().manual_seed(s) for s in seeds],
+                generator=[torch.Generator().manual_seed(seed + start + i) for i in range(len(batch))],
                 output_type="np",
             ).images
             yield from np.asarray(np.rint(made * 255), np.uint8)

@@ -99,8 +99,7 @@ def run(folder: Path | None = None, name: str = "nano") -> None:
 
 def sampled(made: Any, prompts: Sequence[str], steps: int) -> Pixels:
     """One picture of each prompt; picture i from seed i."""
-    rows = [next(made.pictures(p, 1, seed=i, steps=steps)) for i, p in enumerate(track(prompts, f"{steps} steps"))]
-    return np.stack(rows)
+    return np.stack(list(track(made.each(prompts, steps=steps), f"{steps} steps", len(prompts))))
 
 
 def _photos(count: int) -> tuple[Pixels, list[str]]:

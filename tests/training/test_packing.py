@@ -181,3 +181,11 @@ def test_a_pack_of_frames_is_trained_on_without_looking(
     off = stored.take(stored.rows(after.keys)).astype(float) - frames
     assert 0 < np.sqrt((off**2).mean()) < 6
     assert len(column("portrait")) == 0  # what photos give is kept apart
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(tmp_path / "frames.parquet")
+    spoilt = [row | {"key": "00"} if i == 0 else row for i, row in enumerate(table.to_pylist())]
+    pq.write_table(pa.Table.from_pylist(spoilt, table.schema), tmp_path / "spoilt.parquet")
+    assert len(prepare(source(tmp_path / "spoilt.parquet"), ("portrait",))) == 2

@@ -18,7 +18,7 @@ from visavis.core.progress import say, track
 from visavis.core.types import Pixels
 from visavis.faces.mesh import LEFT_EYE, MOUTH, NOSE_TIP, RIGHT_EYE, five_points
 from visavis.media.photo import decode_photo
-from visavis.training.cache import CHUNK, batched
+from visavis.training.cache import CHUNK, KEY, batched
 from visavis.training.doubles import without_doubles
 from visavis.training.prepare import FACTS, FRAMES, Prepared, column
 from visavis.training.rows import Broken, Row, Source, rows
@@ -64,6 +64,8 @@ def read(data: Source, columns: Sequence[str], labels: Sequence[str]) -> Prepare
                 continue
             try:
                 key, facts = bytes.fromhex(row.labels["key"]), np.frombuffer(row.labels["facts"], RECORD, 1)
+                if len(key) != KEY or not isinstance(row.labels["double"], bool):
+                    raise ValueError
                 if stored.rows([key])[0] < 0:
                     new[key] = _frame(row.image)
             except (InputError, KeyError, TypeError, ValueError):

@@ -70,8 +70,8 @@ def run(folder: Path | None = None) -> None:
     sets = load()
     recognisers = {"b": _vectors(sets, "judge_b"), "a": _vectors(sets, "a")}
     notes = ["all on portrait frames; lfw.*: B; NAME.lfw.*: the others; A standardised"]
-    for name, try_ in _tries():
-        recognisers[f"try_{name}"] = {key: try_(part.crops) for key, part in sets.parts().items()}
+    for name, answer in _tries(notes):
+        recognisers[f"try_{name}"] = {key: answer(part.crops) for key, part in sets.parts().items()}
     for name in TEACHERS:
         try:
             peer_model(name)
@@ -126,14 +126,18 @@ def _vectors(sets: Sets, name: str) -> dict[str, Floats]:
     return {key: TEACHERS[name].vectors(part.arcface()) for key, part in parts.items()}
 
 
-def _tries() -> Iterator[tuple[str, Callable[[Pixels], Floats]]]:
+def _tries(notes: list[str]) -> Iterator[tuple[str, Callable[[Pixels], Floats]]]:
     """Judges that were trained and not shipped: the runs called judge-SOMETHING."""
     found = sorted((settings().data / "runs").glob("judge-*/best.safetensors"))
     for path in found:
         from visavis.training.checkpoint import origin, unpacked
         from visavis.training.recipes import judge
 
-        module = judge.build(restored(judge.CONFIG, origin(path)))["judge"]
+        try:
+            module = judge.build(restored(judge.CONFIG, origin(path)))["judge"]
+        except InputError as error:
+            notes.append(f"not measured: {path.parent.name} ({error})")
+            continue
         module.load_state_dict(unpacked(path, "judge"))
         yield path.parent.name.removeprefix("judge-"), partial(judge.vectors, module)
 

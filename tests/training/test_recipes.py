@@ -246,6 +246,15 @@ def test_a_run_may_begin_from_another_s_weights(faces: Path, teacher: Path, home
     names = [name for name, _ in first.modules["judge"].named_parameters()]
     ours, theirs = (result.modules["judge"].state_dict() for result in (first, second))
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-3) for name in names)  # stored as fp16
+    more = [*still, f"teachers={teacher},{teacher}"]
+    third, _ = launch.start("judge", data=str(faces), settings=more, run="more")
+    wide = third.modules["judge"].state_dict()
+    assert all(
+        torch.allclose(value, wide[name][: len(value)] if value.ndim else wide[name], atol=1e-3)
+        for name, value in ours.items()
+        if name in names
+    )  # what a second teacher knows is yet to be learnt
+    assert len(wide["head.project.bias"]) == 2 * len(ours["head.project.bias"])
     with pytest.raises(InputError, match=r"nothing is no best\.safetensors"):
         launch.start("judge", data=str(faces), settings=[*settings, "start=nothing"], run="third")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -174,6 +175,16 @@ def unpacked(path: Path, name: str) -> dict[str, Tensor]:
         for key, value in load_file(path).items()
         if key.startswith(prefix)
     }
+
+
+def widened(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`state` with the further rows of `fresh` where a `head` of that has more rows: those are yet to be learnt."""
+    made = dict(state)
+    for key, value in state.items():
+        new = fresh.get(key)
+        if new is not None and key.startswith("head.") and value.ndim and value.shape[1:] == new.shape[1:]:
+            made[key] = torch.cat([value, new[len(value) :]])
+    return made
 
 
 class Metrics:

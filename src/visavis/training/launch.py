@@ -134,14 +134,14 @@ def _beginning(module: ModuleType, config: Any) -> dict[str, Any]:
 
 
 def _begin(modules: dict[str, Any], path: Path) -> None:
-    """What that run had no need of, a critic or a head, begins anew."""
-    from visavis.training.checkpoint import unpacked
+    """What that run had no need of begins anew: a critic, a head, the further rows of a head that answers more."""
+    from visavis.training.checkpoint import unpacked, widened
 
     known = {key: unpacked(path, key) for key in modules}
     try:
         for key, state in known.items():
             if state or not any(known.values()):
-                modules[key].load_state_dict(state)
+                modules[key].load_state_dict(widened(state, modules[key].state_dict()))
     except RuntimeError as error:
         raise InputError(f"{path} holds another network {key!r} than this training has.") from error
 

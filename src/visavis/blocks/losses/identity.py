@@ -1,0 +1,54 @@
+"""Is the face that is being made the right one? Recogniser A on the decoded estimate of x0, where noise lets it see."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from visavis.blocks.identity.encoder import VectorA, chips
+
+
+def rows_below(level: Tensor, below: float, most: int) -> Tensor:
+    """Up to `most` rows of a batch whose noise level [B] is at most `below`, in their order: above it the estimate of
+    x0 is a blur that says nothing of a person (PhotoVerse's term gated so; 0.5 there, 0.6 in WithAnyone's code)."""
+    return (level <= below).nonzero()[:most, 0]
+
+
+def made_vectors(encoder: VectorA, decode: Callable[[Tensor], Tensor], clean: Tensor, to_chip: Tensor) -> Tensor:
+    """Vectors [R, faces, 128] of decoded estimates; the gradient flows to them through decoder and A.
+
+    decode:  latents [R, C, h, w] -> images [R, 3, H, W] in [-1, 1]
+    clean:   estimates of x0 in latents, [R, C, h, w], R may be 0
+    to_chip: [R, faces, 2, 3], image pixels -> A's chip, by the faces of the **target**: nothing is detected on what is
+             still noisy (WithAnyone, arXiv 2510.14975: GT-aligned)
+    """
+    if to_chip.ndim != 4 or to_chip.shape[:1] != clean.shape[:1] or to_chip.shape[2:] != (2, 3):
+        raise ValueError(f"Affines are [{len(clean)}, faces, 2, 3], not {list(to_chip.shape)}.")
+    if not len(clean):
+        return clean.new_zeros((0, to_chip.shape[1], len(encoder.mean)))
+    images = decode(clean).repeat_interleave(to_chip.shape[1], 0)
+    vectors: Tensor = encoder(chips(images, to_chip.flatten(0, 1))).vector
+    return vectors.view(*to_chip.shape[:2], -1)
+
+
+def identity_loss(made: Tensor, target: Tensor, matched: bool = False) -> Tensor:
+    """Mean of 1 - cosine over faces of vectors [B, faces, D] (WithAnyone; PhotoVerse, arXiv 2309.05793); 0
+    without any.
+
+    matched: each row's faces may come in any order, the one with the best sum counts (up to 4 faces)
+    """
+    if made.shape != target.shape or made.ndim != 3:
+        raise ValueError(f"Vectors are [B, faces, D], not {list(made.shape)} and {list(target.shape)}.")
+    if not made.numel():
+        return made.sum()
+    cosine = F.normalize(made, dim=-1) @ F.normalize(target, dim=-1).mT
+    count = made.shape[1]
+    if not matched:
+        return 1 - cosine.diagonal(dim1=1, dim2=2).mean()
+    faces = torch.arange(count)
+    orders = torch.stack([cosine[:, faces, list(order)].mean(1) for order in itertools.permutations(range(count))])
+    return 1 - orders.amax(0).mean()

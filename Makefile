@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 ML ?= .venv-ml
-ML_TESTS = tests/training tests/blocks tests/bases
+ML_TESTS = tests/training tests/blocks tests/bases tests/systems
 TORCH ?= torch==2.13.0
 TORCH_FLAGS ?=
 
@@ -42,7 +42,7 @@ check: $(ML)/.dev
 # The base install has no torch, so its tests run without; those of the rooms of training run in a second environment.
 test: check $(VENV)/.dev
 	$(BIN)/python -m pytest tests $(ML_TESTS:%=--ignore=%)
-	$(ML)/bin/python -m pytest $(ML_TESTS)
+	$(ML)/bin/python -m pytest $(ML_TESTS) tests/run
 
 bench: $(ML)/.dev
 	$(ML)/bin/visavis bench all

@@ -13,7 +13,8 @@ from pathlib import Path
 import visavis as vv
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-ROOMS = ("core", "media", "faces", "people", "training", "blocks", "bases", "run", "bench", "app")
+HEAVY = ("visavis.training.", "visavis.blocks.", "visavis.bases.", "visavis.systems.")
+ROOMS = ("core", "media", "faces", "people", "training", "blocks", "bases", "systems", "run", "bench", "app")
 
 
 def test_public_verbs_survive_importing_every_module(portraits: dict[str, Path]) -> None:
@@ -21,7 +22,7 @@ def test_public_verbs_survive_importing_every_module(portraits: dict[str, Path])
         if module.name.endswith(("__main__", "peer_face_recognition")):
             continue
         # The rooms of training need the extra [ml]; where it is installed they are imported too.
-        if HAS_TORCH or not module.name.startswith(("visavis.training.", "visavis.blocks.", "visavis.bases.")):
+        if HAS_TORCH or not module.name.startswith(HEAVY):
             importlib.import_module(module.name)
     photo = vv.open_photo(portraits["biden"])
     (face,) = vv.look(photo)

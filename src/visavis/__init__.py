@@ -3,12 +3,14 @@
     import visavis as vv
     faces = vv.look("party.jpg")
     match = vv.compare("a.jpg", "b.jpg")
+    made = vv.create.portrait("me.jpg", "smiling, looking left")
 
 Every verb takes a path, a uint8 RGB array [H, W, 3] or a Photo, and raises InputError for what is none.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from visavis.core.tasks import Detector
 from visavis.core.types import Age, Crop, Face, Match, Photo, Pose, Quality
 
 if TYPE_CHECKING:
+    from visavis import create
     from visavis.app.library import Album
 
 __version__ = "0.1.0"
@@ -34,6 +37,7 @@ __all__ = [
     "RefusedError",
     "VisavisError",
     "compare",
+    "create",
     "look",
     "open_photo",
     "train",
@@ -46,6 +50,8 @@ def __getattr__(name: str) -> Any:
         from visavis.app.library import Album
 
         return Album
+    if name == "create":
+        return importlib.import_module("visavis.create")
     raise AttributeError(f"module 'visavis' has no attribute {name!r}")
 
 

@@ -24,43 +24,6 @@ from visavis.core.errors import InputError, RefusedError  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def sd15(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The classes of Stable Diffusion 1.5 at a tiny width, with a tokenizer of CLIP's kind."""
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-
-    torch.manual_seed(0)
-    top = tmp_path_factory.mktemp("sd15")
-    letters = [chr(c) for c in range(97, 123)]
-    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
-    (top / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (top / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer(str(top / "vocab.json"), str(top / "merges.txt"), model_max_length=77)
-    text = CLIPTextConfig(
-        vocab_size=len(words), hidden_size=32, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4
-    )
-    unet = UNet2DConditionModel(
-        sample_size=16,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        cross_attention_dim=32,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(32, 64),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        latent_channels=4,
-    )
-    made = StableDiffusionPipeline(
-        vae, CLIPTextModel(text), tokenizer, unet, DDIMScheduler(), None, None, requires_safety_checker=False
-    )
-    made.save_pretrained(top / "folder")
-    return top / "folder"
-
-
-@pytest.fixture(scope="module")
 def sdxl(sd15: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The classes of Stable Diffusion XL at a tiny width: two text encoders, pooled text, time ids."""
     from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel

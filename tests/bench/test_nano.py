@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from visavis.bench import nano
-from visavis.bench.canvas import BORDER, canvas, see, smiled, turned
+from visavis.bench import nano, obeyed
+from visavis.bench.canvas import see, smiled, turned
 from visavis.faces.analyse import find_faces
+from visavis.faces.frame import BORDER, canvas
 from visavis.faces.mesh import to_68
 
 
@@ -22,7 +23,7 @@ def test_frechet_of_known_distributions() -> None:
 
 
 def test_bands_and_variation() -> None:
-    assert [nano.band(years) for years in (0, 2.9, 3, 19.5, 20, 69.9, 70, 90)] == [0, 0, 1, 2, 3, 7, 8, 8]
+    assert [obeyed.band(years) for years in (0, 2.9, 3, 19.5, 20, 69.9, 70, 90)] == [0, 0, 1, 2, 3, 7, 8, 8]
     assert nano.variation(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 0])) == 0.5
     assert nano.variation(np.array([0]), np.array([13])) == 1
 

@@ -24,6 +24,8 @@ BENCHES = {
     "attributes": "Age and gender presentation of every copy beside a peer's, by group.",
     "autoencoder": "What is lost between a face and its latents: PSNR, likeness by the judge.",
     "nano": "Faces from text: found, as asked, as varied as photos, nobody's copy; time by steps.",
+    "create": "Portraits of a person by every system: likeness, copying, obedience, time, beside plain nano.",
+    "mark": "The invisible mark: read back after JPEG, crop and half size, false alarms, what it costs the picture.",
     "train": "Resuming, two processes, and the speed of every training step (writes docs/speed.md).",
     "speed": "The whole path and its parts against face_recognition and dlib, and memory.",
     "cluster": "People found in photos of 100 people and in whole photos, beside plain methods.",
@@ -35,7 +37,7 @@ BENCHES = {
 
 
 # These draw their worst errors too, where a folder is named.
-DRAWN = ("overlap", "judge", "attributes", "parser", "autoencoder", "nano")
+DRAWN = ("overlap", "judge", "attributes", "parser", "autoencoder", "nano", "create")
 Sheets = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="draw the worst errors here; research photos: not to be published"),

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from visavis.app import album, bases, bench, forms, train, weights
+from visavis.app import album, bases, bench, forms, systems, train, verify, weights
 from visavis.app.say import ReaderGone, say
+from visavis.core import registry
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.task import Task
-from visavis.core.tasks import TASKS
+from visavis.core.tasks import BY_SYSTEMS, TASKS
 
 # typer brings its own copy of click and exports only some of its errors; this is the base of those it exports.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -24,6 +25,7 @@ USES = {
     "look": "visavis.app.look",
     "compare": "visavis.app.compare",
     "create.faces": "visavis.app.create",
+    "create.portrait": "visavis.app.portrait",
 }
 
 app = typer.Typer(
@@ -50,8 +52,8 @@ def common(
 def _late(task: Task) -> forms.Use:
     """The task's code is imported when it runs: `visavis --help` stays light."""
 
-    def use(inputs: Any, quiet: bool) -> forms.Outcome:
-        outcome: forms.Outcome = importlib.import_module(USES[task.name]).use(inputs, quiet)
+    def use(inputs: Any, quiet: bool, *more: Any) -> forms.Outcome:
+        outcome: forms.Outcome = importlib.import_module(USES[task.name]).use(inputs, quiet, *more)
         return outcome
 
     return use
@@ -62,7 +64,8 @@ for _name, _group in _groups.items():
     app.add_typer(_group, name=_name)
 for _task in TASKS:
     _verb, _, _rest = _task.name.rpartition(".")
-    forms.add_command(_groups.get(_verb, app), _task, _late(_task))
+    _cards = registry.systems_for(_task.name) if _task.name in BY_SYSTEMS else ()
+    forms.add_command(_groups.get(_verb, app), _task, _late(_task), _cards)
 
 
 @app.command()
@@ -146,6 +149,10 @@ def info(as_json: forms.Json = False) -> None:
 
 
 app.command()(bases.bases)
+app.command()(systems.systems)
+app.command()(systems.card)
+app.command()(systems.claim)
+app.command()(verify.verify)
 app.command()(album.forget)
 app.command()(train.train)
 app.add_typer(train.data_app, name="data")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 
 from visavis.app.say import say_json
+from visavis.core.card import Card
 from visavis.core.errors import InputError
 from visavis.core.settings import settings
-from visavis.core.task import Form, Task, check
+from visavis.core.task import Form, Task, check, forms_of
 
 
 @dataclass(frozen=True)
@@ -25,30 +27,50 @@ class Outcome:
     failure: str | None = None
 
 
-Use = Callable[[Any, bool], Outcome]
+Use = Callable[..., Outcome]
 """use(inputs, quiet): does the task; writes for people to stdout unless quiet."""
 
 
-def add_command(app: typer.Typer, task: Task, use: Use) -> None:
-    """Adds the task as a command; with --json its document is the only thing on stdout."""
+def add_command(app: typer.Typer, task: Task, use: Use, cards: Sequence[Card] = ()) -> None:
+    """Adds the task as a command; with --json its document is the only thing on stdout.
+
+    cards: of the systems that do it; what they let a user turn are options as well, and `use` gets those that were
+    given as its third argument.
+    """
+    turned = _turned(cards)
 
     def command(**values: Any) -> None:
         as_json = values.pop("json")
         set_common(**{key: values.pop(key) for key in COMMON})
+        given = {name: values.pop(name) for name in turned}
         inputs = task.inputs(**values)
         check(inputs)
-        outcome = use(inputs, as_json)
+        more = ({name: value for name, value in given.items() if value is not None},) if cards else ()
+        outcome = use(inputs, as_json, *more)
         if as_json:
             say_json(outcome.document)
         if outcome.failure:
             raise InputError(outcome.failure)
 
     parameters = [_parameter(*form) for form in task.forms()]
+    parameters += [_parameter(name, hint, form) for name, (hint, form) in turned.items()]
     parameters.append(_keyword("json", False, Json))
     parameters += [_keyword(name, None, hint) for name, hint in COMMON.items()]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__doc__ = task.help
     app.command(task.name.rpartition(".")[2])(command)
+
+
+def _turned(cards: Sequence[Card]) -> dict[str, tuple[Any, Form]]:
+    """The options of systems by name, each said to be whose; None where it is not given."""
+    made: dict[str, tuple[Any, Form]] = {}
+    for card in cards:
+        for name, hint, form in forms_of(card.options):
+            text = f"{card.slug}: {form.help}, {form.default} unless given"
+            if name in made:
+                text = f"{made[name][1].help}; {text}"
+            made[name] = (hint | None, dataclasses.replace(form, help=text, default=None))
+    return made
 
 
 Threads = Annotated[int | None, typer.Option(min=1, help="threads of both runtimes [VISAVIS_THREADS]")]

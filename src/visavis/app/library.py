@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +39,8 @@ class Album:
     """
 
     def __init__(self, where: str | os.PathLike[str] | None = None) -> None:
-        self.store = Store(settings().album if where is None else where)
+        self._where = settings().album if where is None else os.fspath(where)
+        self.store = Store(self._where)
         self._loaded: tuple[int, Loaded] | None = None
 
     def __enter__(self) -> Album:
@@ -67,7 +70,7 @@ class Album:
         """Everybody, grouped anew where photos were added since; those on most photos first."""
         self.group()
         with self.store.read() as connection:
-            return persons.people(connection)
+            return [replace(person, album=self._where) for person in persons.people(connection)]
 
     def group(self, *, again: bool = False) -> list[Question]:
         """Groups all faces that nobody named, where something changed; people who may be one, most alike first."""
@@ -129,7 +132,7 @@ class Album:
         with self.store.write() as connection:
             faces = [face_on(connection, path, number) for path, number in zip(photos, chosen, strict=True)]
             persons.add_person(connection, name, faces, consent, last)
-            return persons.find_person(connection, name)
+            return replace(persons.find_person(connection, name), album=self._where)
 
     def name(self, called: str, new: str) -> str:
         """Names a person (an older name, or #ID); says what changed."""
@@ -172,6 +175,22 @@ class Album:
         one in the user's data folder."""
         self._loaded = None
         return forget(self.store, called, None if receipts is None else Path(receipts), cache.forget)
+
+
+def photos_of(person: Person, most: int = 4) -> list[Face]:
+    """The best faces of a person on photos of their album; InputError where none is there any more."""
+    store, faces = Store(person.album or settings().album), list[Face]()
+    try:
+        with store.read() as connection:
+            found = persons.best_photos(connection, person.id, most)
+    finally:
+        store.close()
+    for path, number in found:
+        with contextlib.suppress(InputError):  # the file may have gone since
+            faces.append(pick(find_faces(path), number, path))
+    if not faces:
+        raise InputError(f"No photo of {person.called} can be found; name one of theirs.")
+    return faces
 
 
 def _day(until: str | date | None) -> date | None:

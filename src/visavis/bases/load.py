@@ -82,6 +82,15 @@ class Base:
 def base(name: str) -> Base:
     """nano, a folder, or OWNER/NAME@REVISION. Raises InputError where there is none or parts are missing, RefusedError
     where only permissive terms are allowed and its terms are not."""
+    folder, terms = place(name)
+    pipeline = read(folder)
+    vocabulary = getattr(pipeline, "tokenizer", None)
+    own = vocabulary is not None and vocabulary.get_vocab().keys() == set(WORDS)
+    return Base(name, pipeline, terms, WORDS if own else None)
+
+
+def place(name: str) -> tuple[Path, Terms]:
+    """The folder of a base and its terms; raises as `base` does."""
     terms: Terms = "unknown"
     if name in SHIPPED:
         folder, terms = weights.folder(name), weights.parts(name)[0].terms
@@ -94,10 +103,7 @@ def base(name: str) -> Base:
         known = f"{', '.join(SHIPPED)}, a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub"
         raise InputError(f"There is no base {name!r}; known are {known}.")
     _allow(name, terms)
-    pipeline = read(folder)
-    vocabulary = getattr(pipeline, "tokenizer", None)
-    own = vocabulary is not None and vocabulary.get_vocab().keys() == set(WORDS)
-    return Base(name, pipeline, terms, WORDS if own else None)
+    return folder, terms
 
 
 def _allow(name: str, terms: Terms) -> None:

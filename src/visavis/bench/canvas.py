@@ -18,13 +18,13 @@ from visavis.core.peers import peer_model
 from visavis.core.progress import track
 from visavis.core.types import Floats, Pixels
 from visavis.faces.analyse import needs
+from visavis.faces.frame import canvas
 from visavis.faces.mesh import Square, cut
 from visavis.faces.score import standardised
 from visavis.training.cache import batched
 from visavis.training.prepare import BATCH, FACTS, looks
 from visavis.training.rows import Row
 
-BORDER = 40
 SIDE, MARGIN = 112, 1.2  # of pfld's square around a detector's box
 OUTER_EYES, NOSE_TIP, CORNERS, INNER_LIPS = (36, 45), 30, (48, 54), (62, 66)
 
@@ -48,11 +48,6 @@ class Seen:
 
     def take(self, rows: NDArray[Any]) -> Seen:
         return Seen(self.frames[rows], self.facts[rows], self.vectors[rows])
-
-
-def canvas(frame: Pixels) -> Pixels:
-    """uint8 [208, 208, 3] of a frame [128, 128, 3]."""
-    return np.pad(frame, ((BORDER, BORDER), (BORDER, BORDER), (0, 0)), mode="edge")
 
 
 def see(frames: Pixels, label: str) -> Seen:

@@ -4,7 +4,7 @@ anchors; and how independent it is of A."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,9 +26,11 @@ from visavis.core.peers import peer_model
 from visavis.core.settings import settings
 from visavis.core.ship import ship_json
 from visavis.core.types import Floats, Pixels
+from visavis.faces.frame import Frame, bearing
 from visavis.faces.judge import judge_portraits
 from visavis.faces.score import standardised
 from visavis.media.sheet import grid
+from visavis.run.likeness import apart
 from visavis.training.splits import KNOWN
 from visavis.training.teachers import TEACHERS
 
@@ -84,7 +86,7 @@ def run(folder: Path | None = None) -> None:
     for name, vectors in recognisers.items():
         prefix = "lfw" if name == "b" else f"{name}.lfw"
         figures += measures(prefix, lfw, distance(vectors["lfw"]), sets.lfw.found)
-    anchors = _anchors(sets, recognisers["b"]["celeba"])
+    anchors = _anchors(sets.celeba, recognisers["b"]["celeba"], recognisers["a"]["celeba"])
     for name in ("b", "a"):
         figures += _groups("" if name == "b" else "a.", sets, recognisers[name])
     figures += _independence(sets, recognisers["a"], recognisers["b"])
@@ -97,7 +99,7 @@ def run(folder: Path | None = None) -> None:
         "judge_b_anchors",
         anchors,
         terms="permissive",
-        trained_on=f"nothing: two means and two thresholds, measured on {anchors['people']} train people of CelebA",
+        trained_on=f"nothing: means, deviations and thresholds, measured on {anchors['people']} train people of CelebA",
         command="visavis bench judge",
     )
     write("judge", figures, seed=0, started=started, notes=notes)
@@ -142,18 +144,31 @@ def _tries(notes: list[str]) -> Iterator[tuple[str, Callable[[Pixels], Floats]]]
         yield path.parent.name.removeprefix("judge-"), partial(judge.vectors, module)
 
 
-def _anchors(sets: Sets, vectors: Floats) -> dict[str, Any]:
-    """N and P: the mean cosine of two strangers and of two photos of one person; thresholds by false-match rate."""
-    names = sets.celeba.labels["name"]
-    cosine = vectors @ vectors.T
-    same = names[:, None] == names[None]
-    upper = np.triu(np.ones_like(same), 1)
-    strangers = cosine[~same & upper]
-    _, person = np.unique(names, return_inverse=True)
-    # Each person counts once, however many photos there are.
-    own = [cosine[np.ix_(rows, rows)][np.triu_indices(len(rows), 1)].mean() for rows in _rows_of(person)]
-    thresholds = dict(zip(map(str, RATES), limits(strangers, RATES), strict=True))
-    return {"n": float(strangers.mean()), "p": float(np.mean(own)), "thresholds": thresholds, "people": len(own)}
+def _anchors(photos: Portraits, b: Floats, a: Floats) -> dict[str, Any]:
+    """N and P: the mean cosine of two strangers and of two photos of one person, by the judge and by A; the judge's
+    thresholds by false-match rate; and how far apart two photos of one person are in pose, expression and light."""
+    names = photos.labels["name"]
+    strangers = np.triu(names[:, None] != names[None], 1)
+    people = _rows_of(np.unique(names, return_inverse=True)[1])
+    looks = np.stack([bearing(Frame(*pair)) for pair in zip(photos.crops, photos.meshes, strict=True)])
+    spread = looks.std(0)
+    thresholds = dict(zip(map(str, RATES), limits((b @ b.T)[strangers], RATES), strict=True))
+    return {
+        **_two(b @ b.T, strangers, people),
+        "thresholds": thresholds,
+        "people": len(people),
+        "a": _two(a @ a.T, strangers, people),
+        "looks": {"spread": spread.tolist(), "apart": _own(apart(looks, looks, spread), people)},
+    }
+
+
+def _two(cosine: Floats, strangers: NDArray[np.bool_], people: Sequence[NDArray[np.intp]]) -> dict[str, float]:
+    return {"n": float(cosine[strangers].mean()), "p": _own(cosine, people)}
+
+
+def _own(values: NDArray[Any], people: Sequence[NDArray[np.intp]]) -> float:
+    """The mean over pairs of one person's photos; each person counts once, however many photos there are."""
+    return float(np.mean([values[np.ix_(rows, rows)][np.triu_indices(len(rows), 1)].mean() for rows in people]))
 
 
 def _rows_of(person: NDArray[np.intp]) -> list[NDArray[np.intp]]:

@@ -8,50 +8,29 @@ judge, turns and smiles by a peer's landmarks, whose thresholds come from traini
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.bench.canvas import Seen, landmarks, see, smiled, turned
+from visavis.bench.canvas import see
 from visavis.bench.figures import Figure, bootstrap, write
+from visavis.bench.obeyed import Asked, judged, learnt, obeyed
 from visavis.bench.vectors import data_folder, decode, parquet_rows
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.progress import track
-from visavis.core.types import BANDS, Floats, Pixels
+from visavis.core.types import Floats, Pixels
 from visavis.faces.analyse import central, find_faces
-from visavis.faces.attributes import raw
 from visavis.faces.judge import judge_portraits
 from visavis.faces.score import standardised
 from visavis.media.sheet import grid
 
 PICTURES, PLAIN, SWEEP = 1500, 1000, 500
 STEPS, SWEPT = 20, (4, 8, 50)
-HEADS = "attributes_judge"
-LOOKS = ("looking left", "looking straight", "looking right")
-SMILES = ("serious", "smiling")
-WOMEN, MEN = {"woman", "girl"}, {"man", "boy"}
 NEAREST = 20
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """Frames with the captions they were made for, or, photos, that were written for them. age: [N, 2] middle and
-    scale; female: [N]; race: [N, 7], by the heads that judge; points: [N, 68, 2] of pfld_68."""
-
-    captions: list[str]
-    seen: Seen
-    age: Floats
-    female: Floats
-    race: Floats
-    points: NDArray[np.float64]
 
 
 def run(folder: Path | None = None, name: str = "nano") -> None:
@@ -71,15 +50,16 @@ def run(folder: Path | None = None, name: str = "nano") -> None:
         "variation of the shares of gender and race, empty prompt",
     ]
     photos, captions = _photos(2 * PICTURES)
-    first = _judged(see(photos[:PICTURES], "photos"), captions[:PICTURES])
-    other = _judged(see(photos[PICTURES:], "other photos"), captions[PICTURES:])
-    pictures = _judged(see(sampled(made, captions[:PICTURES], STEPS), "pictures"), captions[:PICTURES])
-    plain = _judged(see(sampled(made, [""] * PLAIN, STEPS), "plain pictures"), [""] * PLAIN)
+    first = judged(see(photos[:PICTURES], "photos"), captions[:PICTURES])
+    other = judged(see(photos[PICTURES:], "other photos"), captions[PICTURES:])
+    pictures = judged(see(sampled(made, captions[:PICTURES], STEPS), "pictures"), captions[:PICTURES])
+    plain = judged(see(sampled(made, [""] * PLAIN, STEPS), "plain pictures"), [""] * PLAIN)
     figures = [
         _share("face_found", pictures.seen.found),
         _share("face_found.photos", first.seen.found),
         _share("face_found.plain", plain.seen.found),
-        *_asked(pictures, first),
+        *_asked("", pictures),
+        *_asked(".judge_on_photos", first),
         *_frechet(pictures, first, other),
         *_steps(made, captions, first),
         *_diversity(plain, other),
@@ -133,69 +113,14 @@ def _photos(count: int) -> tuple[Pixels, list[str]]:
     return pixels, captions
 
 
-def _judged(seen: Seen, captions: list[str]) -> Asked:
-    return Asked(captions, seen, *raw(seen.frames, HEADS), landmarks(seen))
-
-
-def _asked(pictures: Asked, photos: Asked) -> list[Figure]:
-    look, smile = _thresholds(turned, LOOKS), _thresholds(smiled, SMILES)
-    figures = []
-    for suffix, rows in (("", pictures), (".judge_on_photos", photos)):
-        turns, smiles = turned(rows.points), smiled(rows.points)
-        answers: dict[str, list[bool]] = {"gender": [], "age_band_within_one": [], "look": [], "smile": []}
-        for i in np.flatnonzero(rows.seen.found):
-            words = set(re.findall(r"\w+", rows.captions[i]))
-            if words & (WOMEN | MEN):
-                answers["gender"].append(bool(words & WOMEN) == bool(rows.female[i] > 0.5))
-            years = re.search(r"of (\d+)", rows.captions[i])
-            if years:
-                apart = abs(band(float(years[1])) - band(float(rows.age[i, 0])))
-                answers["age_band_within_one"].append(apart <= 1)
-            for name, choices, limits, value in (("look", LOOKS, look, turns[i]), ("smile", SMILES, smile, smiles[i])):
-                said = [choice for choice in choices if choice in rows.captions[i]]
-                if said:
-                    answers[name].append(choices[int(np.searchsorted(limits, value))] == said[0])
-        figures += [_share(f"asked.{name}{suffix}", np.array(right)) for name, right in answers.items() if right]
-    return figures
-
-
-def band(years: float) -> int:
-    """The number of FairFace's band, 0 ("0-2") to 8 ("70+"), of an age in years."""
-    return int(sum(years >= high + 1 for _, high in BANDS))
-
-
-def _thresholds(measure: Callable[[NDArray[np.float64]], NDArray[np.float64]], words: Sequence[str]) -> list[float]:
-    """Between the medians of training photos to which the words apply, in their order."""
-    told, points = _taught()
-    values = measure(points)
-    middles = [float(np.nanmedian(values[[word in each for each in told]])) for word in words]
-    return [(a + b) / 2 for a, b in pairwise(middles)]
-
-
-@cache
-def _taught(count: int = 2 * PICTURES) -> tuple[list[list[str]], NDArray[np.float64]]:
-    """The words that apply to training photos, and pfld's points of them."""
-    from visavis.bases.nano.captions import described
-
-    rows = _learnt().take(np.arange(count))
-    stored, found = rows.column("portrait"), described(rows)
-    frames = np.asarray(stored.take(stored.rows(rows.keys)))
-    return [found.words(i, False) for i in range(len(rows))], landmarks(see(frames, "training photos"))
-
-
-@cache
-def _learnt() -> Any:
-    """What nano learns from (Prepared)."""
-    from visavis.bases.faces import usable
-    from visavis.training.rows import source
-
-    return usable(source("fairface"), 1, 0)[0]
+def _asked(suffix: str, rows: Asked) -> list[Figure]:
+    return [_share(f"asked.{name}{suffix}", answers.right) for name, answers in obeyed(rows).items()]
 
 
 def _frechet(pictures: Asked, first: Asked, other: Asked) -> list[Figure]:
     from visavis.bases.autoencoder.use import through
 
-    copied = _judged(see(through(first.seen.frames), "through the autoencoder"), first.captions)
+    copied = judged(see(through(first.seen.frames), "through the autoencoder"), first.captions)
     figures = []
     for suffix, rows in (("", pictures), (".photos", other), (".autoencoder", copied)):
         n = len(rows.captions)
@@ -263,10 +188,10 @@ def variation(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
 
 def _copies(pictures: Asked, photos: Asked) -> tuple[list[Figure], list[Pixels]]:
     """Nearest training photos by the judge, and by A: how often nearer than photos ever are; the nearest pairs."""
-    learnt = _learnt()
-    stored = learnt.column("portrait")
-    chunks = np.array_split(np.arange(len(learnt)), max(1, len(learnt) // 512))
-    places = stored.rows(learnt.keys)
+    shown = learnt()
+    stored = shown.column("portrait")
+    chunks = np.array_split(np.arange(len(shown)), max(1, len(shown) // 512))
+    places = stored.rows(shown.keys)
     known = np.concatenate(
         [judge_portraits(np.asarray(stored.take(places[c]))) for c in track(chunks, "training photos")]
     )
@@ -277,8 +202,8 @@ def _copies(pictures: Asked, photos: Asked) -> tuple[list[Figure], list[Pixels]]
     frames = pictures.seen.frames[pictures.seen.found][:PLAIN]
     pairs = [picture for i in chosen for picture in (frames[i], np.asarray(stored.take(places[at[i : i + 1]]))[0])]
 
-    vectors = learnt.column("vector_a")
-    known = standardised(vectors.take(vectors.rows(learnt.keys)))
+    vectors = shown.column("vector_a")
+    known = standardised(vectors.take(vectors.rows(shown.keys)))
     near, real_near = (_nearest(_found(rows)[:PLAIN], known)[0] for rows in (pictures, photos))
     figures.append(_share("copy.a.share_above_real_p99", near > np.percentile(real_near, 99), "lower"))
     return figures, pairs

@@ -9,6 +9,12 @@ Terms = Literal["permissive", "research-only", "unknown"]
 PURE = ("3.11", "py", "none", "any")
 
 
+def strictest(*terms: Terms) -> Terms:
+    """Of weights that come from things of all these terms."""
+    order: tuple[Terms, ...] = ("unknown", "research-only")
+    return next((one for one in order if one in terms), "permissive")
+
+
 @dataclass(frozen=True)
 class Member:
     """One file of an archive; path: its exact name inside."""

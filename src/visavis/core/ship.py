@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from visavis.core.catalogue import Terms
 from visavis.core.files import write_whole
-from visavis.core.weights import shipped_folder
+from visavis.core.weights import reread, shipped_folder
 
 
 def ship(
@@ -49,6 +49,7 @@ def ship_folder(name: str, made: Path, terms: Terms, trained_on: str, command: s
         digest = write_whole(folder / key, [path.read_bytes()])
         index[key] = {"file": key, "sha256": digest, "terms": terms, "trained_on": trained_on, "command": command}
     write_whole(index_path, [(json.dumps(index, indent=1, sort_keys=True) + "\n").encode()])
+    reread()
     return target
 
 
@@ -64,4 +65,5 @@ def ship_file(
     index = json.loads(index_path.read_text("utf-8")) if index_path.exists() else {}
     index[name] = {"file": path.name, "sha256": digest, "terms": terms, "trained_on": trained_on, "command": command}
     write_whole(index_path, [(json.dumps(index, indent=1, sort_keys=True) + "\n").encode()])
+    reread()
     return path

@@ -59,8 +59,13 @@ class Task:
 
     def forms(self) -> list[tuple[str, Any, Form]]:
         """(field name, type with its annotations, form) of every input, in order."""
-        hints = get_type_hints(self.inputs, include_extras=True)
-        return [(f.name, hints[f.name], f.metadata["form"]) for f in dataclasses.fields(self.inputs)]
+        return forms_of(self.inputs)
+
+
+def forms_of(inputs: type[Any]) -> list[tuple[str, Any, Form]]:
+    """(field name, type with its annotations, form) of every field of such a dataclass, in order."""
+    hints = get_type_hints(inputs, include_extras=True)
+    return [(f.name, hints[f.name], f.metadata["form"]) for f in dataclasses.fields(inputs)]
 
 
 def check(inputs: Any) -> None:

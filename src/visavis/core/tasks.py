@@ -59,9 +59,34 @@ class CreateFaces:
     guidance: float = option(3.0, "how strictly the words are followed", low=1, high=20)
 
 
+@dataclass(frozen=True)
+class CreatePortrait:
+    """Inputs of `create.portrait`."""
+
+    person: PhotoIn = argument("a photo of the person")
+    prompt: str = argument('how they look: "smiling, looking left"; "" for anyhow', metavar="PROMPT")
+    more: list[PhotoIn] = option((), "a further photo of this person; may be repeated", metavar="PHOTO")
+    beside: list[PhotoIn] = option((), "a photo of somebody else in the same picture; may be repeated", metavar="PHOTO")
+    face: int = option(0, "which face of the photo, by the number that look --draw writes (0: the main one)", low=0)
+    system: str = option("arc2face", "which system makes it; `visavis systems` lists them", metavar="SLUG")
+    n: int = option(4, "how many pictures", low=1, high=1000)
+    out: OutPath = option("visavis-portraits", "folder of the pictures, their JSON and sheet.png")
+    seed: int = option(0, "the first picture's; each further one counts up", low=0, high=2**31)
+    base: str = option("", "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION")
+    published: FolderIn | None = option(None, "folder with the authors' own weights, in place of ours")
+    steps: int = option(20, "steps of the sampler", low=1, high=200)
+    guidance: float = option(3.0, "how strictly the words are followed", low=1, high=20)
+    no_consent_check: bool = option(False, "leave the album's consents alone; the pictures record that")
+
+
 LOOK = Task("look", Look, "Who is on a photo: boxes, landmarks, head pose, expression and quality of every face.")
 COMPARE = Task(
     "compare", Compare, "Is it the same person on two photos, and how often would a stranger score this high?"
 )
 CREATE_FACES = Task("create.faces", CreateFaces, "Faces that nobody has, from words alone.")
-TASKS = (LOOK, COMPARE, CREATE_FACES)
+CREATE_PORTRAIT = Task(
+    "create.portrait", CreatePortrait, "Portraits of this person, from one photo and words, with the likeness measured."
+)
+TASKS = (LOOK, COMPARE, CREATE_FACES, CREATE_PORTRAIT)
+# Done by systems of the registry: whatever their cards let a user turn is an input too.
+BY_SYSTEMS = ("create.portrait",)

@@ -99,6 +99,11 @@ def user_file(file: str | Path) -> Path:
     return found
 
 
+def allow_folder(folder: str | Path) -> None:
+    """For a folder of a user's own weights: RefusedError where only permissive terms are allowed."""
+    _allow(str(folder), "unknown")
+
+
 def derived(name: str, recipe: str, build: Callable[[Path], bytes]) -> Path:
     """A file built once from a weight and kept in the cache until source or recipe change.
 
@@ -130,6 +135,12 @@ def derived(name: str, recipe: str, build: Callable[[Path], bytes]) -> Path:
 def entries() -> list[Entry]:
     """Every file that the store knows, shipped ones first."""
     return list(_catalogue().values())
+
+
+def reread() -> None:
+    """After something was shipped: what the index says now."""
+    _shipped.cache_clear()
+    _catalogue.cache_clear()
 
 
 def entry(name: str) -> Entry:

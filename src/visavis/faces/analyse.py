@@ -82,7 +82,7 @@ def choose(source: PhotoLike | Face, number: int = 0, *, detector: Detector = "y
 def pick(faces: Sequence[Face], number: int, name: str) -> Face:
     """`choose` for faces that were found already; name: the photo's, for the message."""
     if not faces:
-        raise InputError(f"No face was found on {name}: nothing can be compared.")
+        raise InputError(f"No face was found on {name}.")
     if number:
         if not 0 < number <= len(faces):
             raise InputError(f"{name} has {len(faces)} face{'s' if len(faces) > 1 else ''}, there is no face {number}.")
@@ -90,7 +90,7 @@ def pick(faces: Sequence[Face], number: int, name: str) -> Face:
     if len(faces) > 1 and faces[0].area < DOMINATES * faces[1].area:
         raise InputError(
             f"{name} shows {len(faces)} faces and none clearly dominates. "
-            "Choose one with --face N (visavis look --draw OUT numbers them) or compare all with --all."
+            "Choose one with --face N (visavis look --draw OUT numbers them); compare takes --all, too."
         )
     return faces[0]
 

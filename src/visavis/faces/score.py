@@ -230,8 +230,12 @@ def _reasons(children: bool, covered: bool, curve: Rates, rate: float, poor: lis
     return said
 
 
-def standardised(vectors: Floats) -> Floats:
-    """float32 [N, 128] of unit length: A's vectors without what all strangers share, which is 83 % of them."""
+def standardised(vectors: Floats, *, raw: bool = False) -> Floats:
+    """float32 [N, 128] of unit length: A's vectors without what all strangers share, which is 83 % of them.
+
+    raw: in strangers' deviations, of a length of about sqrt(128).
+    """
     strangers = calibration().cohort.vectors
     made = (vectors - strangers.mean(0)) / strangers.std(0)
-    return np.asarray(made / np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12), np.float32)
+    length = 1.0 if raw else np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12)
+    return np.asarray(made / length, np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f"
 @dataclass(frozen=True)
 class Person:
     """id: the number that #ID means; name: None where nobody named them; faces, photos: how many;
-    consent, until: what they agreed to, and to which day."""
+    consent, until: what they agreed to, and to which day; album: where they are known, a path or URL."""
 
     id: int
     name: str | None
@@ -29,6 +29,7 @@ class Person:
     photos: int
     consent: str | None = None
     until: date | None = None
+    album: str = field(default="", repr=False, compare=False)
 
     @property
     def called(self) -> str:
@@ -185,6 +186,18 @@ def suggestions(connection: sa.Connection) -> dict[int, list[str]]:
 def faces_of(connection: sa.Connection, person: int) -> list[int]:
     where = schema.face.c
     return list(connection.scalars(sa.select(where.id).where(where.person_id == person).order_by(where.id)))
+
+
+def best_photos(connection: sa.Connection, person: int, most: int) -> list[tuple[str, int]]:
+    """Paths of photos of a person that are there, with the number of their face on each, the best faces first."""
+    face, file = schema.face.c, schema.file.c
+    rows = connection.execute(
+        sa.select(file.path, face.number)
+        .join(schema.face, face.photo_id == file.photo_id)
+        .where(face.person_id == person, ~face.rejected, ~file.missing, face.seconds.is_(None))
+        .order_by(face.words != "", -face.eyes_px, file.path)
+    )
+    return [(row[0], row[1]) for row in rows][:most]
 
 
 def _clearest(connection: sa.Connection, person: int) -> list[int]:

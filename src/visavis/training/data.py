@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.core.catalogue import Terms
 from visavis.core.errors import InputError
 from visavis.training.cache import shuffled
 from visavis.training.prepare import Prepared
@@ -36,12 +35,6 @@ class Order:
         if self._epoch[0] != epoch:
             self._epoch = (epoch, shuffled(self.count, self.seed * 100_003 + epoch))
         return self._epoch[1]
-
-
-def strictest(*terms: Terms) -> Terms:
-    """Of weights that come from things of all these terms."""
-    order: tuple[Terms, ...] = ("unknown", "research-only")
-    return next((one for one in order if one in terms), "permissive")
 
 
 def enough(data: Prepared, least_train: int, least_val: int) -> tuple[Prepared, Prepared]:

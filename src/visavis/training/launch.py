@@ -10,12 +10,13 @@ from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
+from visavis.core import registry
+from visavis.core.catalogue import strictest
 from visavis.core.config import changed, nearest, plain, restored
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.settings import settings as machine
-from visavis.training.data import strictest
 from visavis.training.runs import run_folder
 
 # The bases' recipes lie in their own room, above this one, and are only named here.
@@ -36,7 +37,10 @@ def recipe(name: str) -> ModuleType:
     Raises InputError for another name, and where the extra [ml] is missing.
     """
     if name not in RECIPES:
-        raise InputError(f"There is no training {name!r}: {nearest(name, list(RECIPES))}")
+        systems = [card.slug for card in registry.cards().values() if card.trains]
+        if name in systems:
+            return cast(ModuleType, registry.part(name, "train"))
+        raise InputError(f"There is no training {name!r}: {nearest(name, [*RECIPES, *systems])}")
     try:
         return importlib.import_module(RECIPES[name])
     except ModuleNotFoundError as error:

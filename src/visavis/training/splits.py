@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from visavis.core.catalogue import Terms
 from visavis.core.errors import InputError
@@ -48,6 +51,12 @@ def share(person: str, *, test: float = 0.1, val: float = 0.1) -> Split:
 def half(key: str) -> int:
     """0 or 1: which half of the rows a network sees. What is in a loss may not judge, so each exists twice."""
     return _hash("half:" + key) % 2
+
+
+def by_hash(persons: Sequence[str] | NDArray[Any], count: int) -> NDArray[np.bool_]:
+    """Which rows belong to the first `count` people in the order of their hashes."""
+    chosen = set(sorted(set(map(str, persons)), key=_hash)[:count])
+    return np.array([str(person) in chosen for person in persons], bool)
 
 
 @dataclass(frozen=True)

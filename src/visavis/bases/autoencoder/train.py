@@ -23,7 +23,7 @@ from visavis.bases.faces import usable
 from visavis.blocks.images import to_pixels, to_tensor
 from visavis.blocks.losses.adversarial import PatchCritic, hinge_critic, hinge_maker
 from visavis.blocks.losses.perceptual import Perceptual
-from visavis.core.catalogue import Terms
+from visavis.core.catalogue import Terms, strictest
 from visavis.core.config import within
 from visavis.core.errors import InputError
 from visavis.core.settings import scratch
@@ -31,7 +31,7 @@ from visavis.core.ship import ship_folder
 from visavis.core.types import Pixels
 from visavis.faces import align
 from visavis.media.sheet import grid
-from visavis.training.data import Order, strictest
+from visavis.training.data import Order
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared
 from visavis.training.rows import source

@@ -28,7 +28,7 @@ from visavis.bases.nano.words import LENGTH
 from visavis.blocks.diffusion import objective
 from visavis.blocks.identity.recogniser_a import FEATURES, recogniser_a
 from visavis.blocks.images import to_tensor
-from visavis.core.catalogue import Terms
+from visavis.core.catalogue import Terms, strictest
 from visavis.core.config import within
 from visavis.core.errors import InputError
 from visavis.core.progress import track
@@ -39,7 +39,7 @@ from visavis.faces.embed import CHIP
 from visavis.media.sheet import grid
 from visavis.training.cache import CHUNK, Column
 from visavis.training.checkpoint import origin, unpacked
-from visavis.training.data import Order, strictest
+from visavis.training.data import Order
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared
 from visavis.training.rows import source
@@ -162,7 +162,8 @@ def plan(config: Config) -> Plan:
     nano: Any = modules["nano"]
     for kept, values in zip((nano.mean, nano.deviation), statistics(latents(train, coder, digest), train), strict=True):
         kept.copy_(torch.from_numpy(values))
-    faces, watched = Faces(train, config, coder, digest), Faces(val, config, coder, digest)
+    aligned = config.align > 0
+    faces, watched = (Faces(rows, config.schedule, coder, digest, aligned) for rows in (train, val))
     optimizer = torch.optim.AdamW(modules["nano"].parameters(), config.rate, weight_decay=config.weight_decay)
     shown = np.arange(min(len(val), WATCHED))
     fixed = [watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(shown, min(len(shown), 8))]
@@ -238,22 +239,22 @@ def pictures(module: nn.Module, faces: Faces, prompts: tuple[str, ...], each: in
 class Faces:
     """Latents, captions as tokens, where the photo ends, and A's maps, of a view of each face."""
 
-    def __init__(self, rows: Prepared, config: Config, coder: Any, digest: str) -> None:
-        self.config, self.coder = config, coder
+    def __init__(self, rows: Prepared, schedule: Schedule, coder: Any, digest: str, aligned: bool = False) -> None:
+        self.schedule, self.coder = schedule, coder
         self.described = described(rows)
         self.inside = np.stack([_shrunk(inside_photo(facts)) for facts in rows.facts])
         self.latents = latents(rows, coder, digest)
         self.places = self.latents.rows(rows.keys)
-        self.maps = maps(rows) if config.align else None
+        self.maps = maps(rows) if aligned else None
         self.at = self.maps.rows(rows.keys) if self.maps else self.places
-        self.order = Order(len(rows), config.schedule.batch, config.schedule.seed)
+        self.order = Order(len(rows), schedule.batch, schedule.seed)
         self.tokenizer = folder.tokenizer()
         for kept in filter(None, (self.latents, self.maps)):
             kept.warm()
 
     def __call__(self, step: int, rank: int, world: int) -> Batch:
         rows = self.order(step, rank, world)
-        return self.batch(rows, np.random.default_rng([self.config.schedule.seed, step, rank]))
+        return self.batch(rows, np.random.default_rng([self.schedule.seed, step, rank]))
 
     def batch(self, rows: NDArray[np.int64], random: np.random.Generator) -> dict[str, Tensor]:
         """What a step takes of these rows: half of them mirrored."""
@@ -272,7 +273,11 @@ class Faces:
             made["maps"] = torch.from_numpy(
                 self.maps.take(self.at[rows])[np.arange(len(rows)), mirrored].astype(np.float32)
             )
-        return made
+        return made | self.also(rows, mirrored)
+
+    def also(self, rows: NDArray[np.int64], mirrored: NDArray[np.int64]) -> dict[str, Tensor]:
+        """What else a step takes of these rows, for those who learn more."""
+        return {}
 
 
 def tokens(tokenizer: Any, captions: list[str]) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from visavis.blocks.images import to_tensor
 from visavis.blocks.recognise.trunk import Trunk
-from visavis.core.catalogue import Terms
+from visavis.core.catalogue import Terms, strictest
 from visavis.core.config import within
 from visavis.core.errors import InputError
 from visavis.core.ship import ship_file
@@ -30,7 +30,7 @@ from visavis.faces.attributes import RACES
 from visavis.media.sheet import grid
 from visavis.training.augment import Augment
 from visavis.training.checkpoint import unpacked
-from visavis.training.data import Order, enough, strictest
+from visavis.training.data import Order, enough
 from visavis.training.export import FromCrops, to_onnx
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared, prepare, resized

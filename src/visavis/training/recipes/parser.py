@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from visavis.blocks.images import to_tensor
-from visavis.core.catalogue import Terms
+from visavis.core.catalogue import Terms, strictest
 from visavis.core.config import within
 from visavis.core.errors import InputError
 from visavis.core.ship import ship_file
@@ -25,7 +25,7 @@ from visavis.faces.parse import CLASSES, centres, colours, sampled
 from visavis.media.sheet import grid
 from visavis.training.augment import Augment
 from visavis.training.checkpoint import unpacked
-from visavis.training.data import Order, enough, strictest
+from visavis.training.data import Order, enough
 from visavis.training.export import FromCrops, to_onnx
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.prepare import Prepared, prepare

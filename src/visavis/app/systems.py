@@ -1,0 +1,130 @@
+"""`visavis systems` and `visavis card`: what there is, from the cards alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from visavis.app import forms
+from visavis.app.say import say, say_json, table
+from visavis.core import registry, weights
+from visavis.core.card import Card
+from visavis.core.catalogue import strictest
+from visavis.core.errors import InputError
+from visavis.core.settings import settings
+from visavis.core.task import forms_of
+
+
+def systems(
+    task: Annotated[str | None, typer.Option(help="only those that do this task, as create.portrait")] = None,
+    licence: forms.Licence = None,
+    as_json: forms.Json = False,
+) -> None:
+    """The systems that ship and those that other distributions bring."""
+    forms.set_common(licence=licence)
+    shown = list(registry.cards().values()) if task is None else registry.systems_for(task)
+    if task is not None and not shown:
+        known = sorted({name for card in registry.cards().values() for name in card.tasks})
+        raise InputError(f"No system does {task!r}; there are systems for {', '.join(known)}.")
+    rows = [_row(card) for card in shown]
+    if settings().commercial:
+        rows = [row for row in rows if row["terms"] in ("permissive", "none needed")]
+    if as_json:
+        say_json({"schema": "visavis.systems/1", "systems": rows})
+        return
+    table(
+        ("system", "does", "terms", "MB", "idea"),
+        [(r["slug"], ", ".join(r["tasks"]), r["terms"], f"{r['bytes'] / 1e6:.0f}", r["idea"]) for r in rows],
+    )
+
+
+def card(
+    slug: Annotated[str, typer.Argument(help="as `visavis systems` lists it")],
+    as_json: forms.Json = False,
+) -> None:
+    """Everything about one system: idea, options, weights and their terms, claim, limits."""
+    chosen = registry.card(slug)
+    if as_json:
+        say_json(
+            {
+                "schema": "visavis.card/1",
+                **_row(chosen),
+                "options": _options(chosen),
+                "claim": chosen.claim and asdict(chosen.claim),
+            }
+        )
+        return
+    for line in lines(chosen):
+        say(line)
+
+
+def claim(
+    slug: Annotated[str, typer.Argument(help="as `visavis systems` lists it")],
+    quick: Annotated[bool, typer.Option("--quick", help="a few samples: whether it runs, not what it finds")] = False,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="a setting of both arms' training")
+    ] = None,
+    threads: forms.Threads = None,
+    device: forms.Device = None,
+) -> None:
+    """Test the paper's one idea: with and without it, alike in everything else, on people whom no training saw."""
+    from visavis.bench.claims import run, verdict_of
+
+    forms.set_common(threads, device)
+    path = run(slug, quick, setting or ())
+    say(f"written: {path}" if quick else f"{slug}: {verdict_of(slug)}; written: {path}")
+
+
+def lines(chosen: Card) -> list[str]:
+    """The card as Markdown."""
+    from visavis.bench.claims import verdict_of
+
+    row, claim = _row(chosen), chosen.claim
+    made = [f"# {chosen.slug}: {chosen.title}", ""]
+    made += [f"{chosen.paper}. Does: {', '.join(chosen.tasks)}.", "", chosen.idea, ""]
+    made += [f"**Limits.** {chosen.limits}", ""]
+    made += [f"**Base.** {chosen.base or 'none'}. **Weights.** {row['terms']}; trained on: {row['trained_on']}."]
+    if row["options"]:
+        made += ["", "| option | what it does |", "|---|---|"]
+        made += [f"| `{name}` | {text} |" for name, text in row["options"].items()]
+    if claim:
+        made += ["", f"**Claim.** {claim.question} With: {claim.arms[0]}; without: {claim.arms[1]}."]
+        made += [
+            f"Measured: {claim.measure}. The paper: {claim.expected}. Here: {verdict_of(chosen.slug) or 'not run'}."
+        ]
+    return made
+
+
+def _row(chosen: Card) -> dict[str, Any]:
+    entries = [entry for name in chosen.weights for entry in _entries(name)]
+    missing = bool(chosen.weights) and not entries
+    terms = (
+        "not trained yet" if missing else strictest(*(entry.terms for entry in entries)) if entries else "none needed"
+    )
+    return {
+        "slug": chosen.slug,
+        "title": chosen.title,
+        "paper": chosen.paper,
+        "tasks": list(chosen.tasks),
+        "idea": chosen.idea,
+        "limits": chosen.limits,
+        "base": chosen.base,
+        "terms": terms,
+        "trained_on": "; ".join(dict.fromkeys(entry.trained_on for entry in entries)) or "nothing",
+        "bytes": sum(entry.bytes for entry in entries),
+        "options": _options(chosen),
+    }
+
+
+def _entries(name: str) -> list[weights.Entry]:
+    return weights.parts(name) or [entry for entry in weights.entries() if entry.name == name]
+
+
+def _options(chosen: Card) -> dict[str, str]:
+    made = {}
+    for name, _, form in forms_of(chosen.options):
+        span = "" if form.low is None and form.high is None else f", {form.low:g} to {form.high:g}"
+        made[name] = f"{form.help} ({form.default}{span})"
+    return made

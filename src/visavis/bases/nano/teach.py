@@ -1,0 +1,143 @@
+"""Training of what stands on nano: faces as nano learns them and who each of them is; what every such run shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from visavis.bases import load
+from visavis.bases.autoencoder import latents
+from visavis.bases.faces import usable
+from visavis.bases.nano.train import Faces
+from visavis.core.catalogue import Terms, strictest
+from visavis.core.config import within
+from visavis.core.types import Floats, Pixels
+from visavis.faces.frame import found_in, vectors_a
+from visavis.faces.score import standardised
+from visavis.media.sheet import grid
+from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
+from visavis.training.prepare import Prepared
+from visavis.training.rows import source
+from visavis.training.splits import by_hash
+
+WATCHED, SHOWN, EACH = 512, 16, 2  # validation faces: of the loss, of likeness; pictures of each on the sheet
+
+
+@dataclass(frozen=True)
+class Config:
+    """base: nano, or a folder of it; people: so many of them, chosen by hash (0: all); start: a run's best.safetensors
+    to begin from."""
+
+    data: str = "fairface"
+    base: str = "nano"
+    start: str = ""
+    people: int = 0
+    rate: float = 1e-4
+    weight_decay: float = 0.01
+    schedule: Schedule = Schedule(steps=2_000, batch=32, warmup=300, decay=0.25, ema=0.999, clip=1.0, every=15)
+
+    def __post_init__(self) -> None:
+        within(self, people=(0, 1e9), rate=(0, 1), weight_decay=(0, 1))
+
+
+class People(Faces):
+    """Adds `vectors` [B, 128]: recogniser A's, standardised, of raw length; a mirror image has the photo's own."""
+
+    def __init__(self, rows: Prepared, schedule: Schedule, coder: Any, digest: str) -> None:
+        super().__init__(rows, schedule, coder, digest)
+        kept = rows.column("vector_a")
+        self.vectors = standardised(kept.take(kept.rows(rows.keys)), raw=True)
+
+    def also(self, rows: NDArray[np.int64], mirrored: NDArray[np.int64]) -> dict[str, Tensor]:
+        return {"vectors": torch.from_numpy(self.vectors[rows])}
+
+
+Loss = Callable[[nn.Module, Batch, Tensor, Tensor], Tensor]
+"""loss(module, batch, level [B], noise): flow matching, everybody said."""
+Draw = Callable[[Any, Any, Batch, Sequence[int], int], Iterator[Pixels]]
+"""draw(pipeline, module, batch, seeds, steps): a picture of each person of a batch."""
+
+
+def plan(
+    config: Config,
+    modules: dict[str, nn.Module],
+    step: Callable[[Modules, Batch], Any],
+    loss: Loss,
+    draw: Draw,
+    people: type[People] = People,
+) -> Plan:
+    """Of a run that trains one module. Raises InputError where the set is too small or there is no base."""
+    torch.manual_seed(config.schedule.seed)
+    ((name, module),) = modules.items()
+    pipeline, (coder, digest) = load.base(config.base).pipeline, _coder(config)
+    train, val = usable(source(config.data), 50, 5)
+    if config.people:
+        train = train.take(by_hash(train.persons, config.people))
+    faces, watched = (people(rows, config.schedule, coder, digest) for rows in (train, val))
+    some = np.arange(min(len(val), WATCHED))
+    fixed = [watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(some, min(len(some), 8))]
+    shown = np.arange(min(len(val), SHOWN))
+    portraits = val.column("portrait")
+    photos = np.asarray(portraits.take(portraits.rows([val.keys[i] for i in shown])))
+
+    def pictures(modules: Modules, each: int, steps: int) -> Pixels:
+        batch = watched.batch(shown.repeat(each), np.random.default_rng(0))
+        device = next(modules[name].parameters()).device
+        batch = {key: value.to(device) for key, value in batch.items()}
+        return np.stack(list(draw(pipeline.to(device), modules[name], batch, range(len(shown) * each), steps)))
+
+    def validate(modules: Modules) -> dict[str, float]:
+        likeness = _likeness(pictures(modules, 1, 10), watched.vectors[shown])
+        return {"score": -_validation_loss(modules[name], fixed, loss), "likeness_a": likeness}
+
+    def sheet(modules: Modules) -> Pixels:
+        """A photo of each of some people whom it never saw, and pictures of them."""
+        made = pictures(modules, EACH, 15)
+        rows = [[photo, *made[i * EACH : (i + 1) * EACH]] for i, photo in enumerate(photos)]
+        return grid([picture for row in rows for picture in row], 4 * (EACH + 1))
+
+    learnt = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learnt, config.rate, weight_decay=config.weight_decay)
+    return Plan(step, modules, {name: optimizer}, faces, config.schedule, Hooks(validate, sheet, best="score"))
+
+
+def terms(config: Config) -> Terms:
+    """Of weights trained so."""
+    return strictest(source(config.data).terms, load.place(config.base)[1])
+
+
+def pinned(config: Config) -> dict[str, str]:
+    """A run belongs to one base, whatever its folder is called."""
+    return {"base_digest": _coder(config)[1]}
+
+
+def _coder(config: Config) -> tuple[Any, str]:
+    return latents.load(str(load.place(config.base)[0] / "vae"))
+
+
+@torch.no_grad()
+def _validation_loss(module: nn.Module, batches: Sequence[Batch], loss: Loss) -> float:
+    """On fixed batches with fixed noise, at evenly spread levels."""
+    device, total = next(module.parameters()).device, 0.0
+    for number, batch in enumerate(batches):
+        batch = {key: value.to(device) for key, value in batch.items()}
+        noise = torch.randn(batch["latents"].shape, generator=torch.Generator().manual_seed(number)).to(device)
+        level = (torch.arange(len(noise), device=device) + 0.5) / len(noise)
+        total += float(loss(module, batch, level, noise))
+    return total / len(batches)
+
+
+def _likeness(pictures: Pixels, vectors: Floats) -> float:
+    """Mean cosine of A between pictures and whom they show; a picture without a face counts 0. What A sees here was
+    made from its own vector: it tells how far training is, and judges nothing."""
+    found = [found_in(picture) for picture in pictures]
+    here = [i for i, frame in enumerate(found) if frame is not None]
+    seen = vectors_a([frame for frame in found if frame is not None])
+    wanted = vectors[here] / np.linalg.norm(vectors[here], axis=1, keepdims=True)
+    return float((seen * wanted).sum() / len(pictures))

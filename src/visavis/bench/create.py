@@ -1,0 +1,184 @@
+"""`visavis bench create`: systems that make portraits of a person, side by side, on people whom no training saw.
+
+One photo in, four prompts, two seeds. Likeness by the judge to other photos of the person; A's value beside it, since A
+helped to make most of the pictures. Ceilings: what the autoencoder leaves of the photo that was shown, and what the
+judge could know from A's vector alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.bench.canvas import see
+from visavis.bench.figures import Figure, bootstrap, write
+from visavis.bench.obeyed import judged, learnt, obeyed
+from visavis.bench.people import Cosines, Gallery, Somebody, cosines, gallery, people
+from visavis.core import registry, weights
+from visavis.core.card import Asked, Drawn, Progress, Spec
+from visavis.core.errors import missing_extra
+from visavis.core.types import Floats
+from visavis.faces.attributes import raw
+from visavis.faces.frame import bearing, vectors_a
+from visavis.faces.judge import judge_portraits
+from visavis.faces.score import standardised
+from visavis.media.sheet import grid
+from visavis.run.likeness import anchors, apart
+
+PROMPTS = ("smiling", "serious, looking left", "smiling, looking right", "a person of 60, serious")
+SEEDS, SHOWN = 2, 8
+RIDGE = 30.0
+
+
+def run(folder: Path | None = None, base: str = "nano") -> None:
+    """Writes results/create.json and, where a folder is named, a sheet of each system's pictures of the same people."""
+    try:
+        from visavis.bases.load import base as load
+    except ModuleNotFoundError as error:
+        raise missing_extra("ml", "Making pictures") from error
+    started, shown = time.time(), people("test")
+    made_base = load(base)
+    figures, notes = _ceilings(shown), [f"{len(PROMPTS)} prompts x {SEEDS} seeds a person: {'; '.join(PROMPTS)}"]
+    rows: dict[str, Any] = {"nano_text": Told(made_base)}
+    for card in registry.systems_for("create.portrait"):
+        missing = [name for name in card.weights if not _entries(name)]
+        if missing:
+            notes.append(f"not measured: {card.slug} (its weights do not ship)")
+            continue
+        rows[card.slug] = registry.part(card.slug, "use").load(Spec(base, card.options()))
+    for name, ready in rows.items():
+        began = time.perf_counter()
+        made = gallery(ready, shown, PROMPTS, SEEDS)
+        seconds = (time.perf_counter() - began) / (len(shown) * len(PROMPTS) * SEEDS)
+        figures += _figures(name, made, shown, seconds)
+        if folder:
+            _sheet(folder / f"create-{name}.png", made, shown)
+    write("create", figures, seed=0, started=started, notes=notes)
+
+
+class Told:
+    """The plain baseline: nano, told the person's gender presentation and age alone."""
+
+    terms = "permissive"
+
+    def __init__(self, base: Any) -> None:
+        self.base = base
+
+    def check(self, asked: Asked) -> None:
+        self.base.check(asked.prompt)
+
+    def __call__(self, asked: Asked, seed: int, progress: Progress) -> Any:
+        age, female, _ = raw(asked.people[0][0].crop("portrait").pixels[None])
+        who = "woman" if female[0] > 0.5 else "man"
+        said = asked.prompt.replace("a person", f"a {who}")
+        if who not in said:
+            said = f"a {who} of {round(float(age[0, 0]))}, {said}"
+        for picture in self.base.pictures(said, asked.n, seed=seed, steps=asked.steps, guidance=asked.guidance):
+            yield Drawn(picture)
+
+
+def _figures(name: str, made: Gallery, shown: Sequence[Somebody], seconds: float) -> list[Figure]:
+    found = cosines(made, shown)
+    by_a = _by_a(made, shown)
+    captions = [prompt for _ in shown for prompt in PROMPTS for _ in range(SEEDS)]
+    pictures = np.stack([picture for pictures in made.pictures for picture in pictures])
+    right = np.concatenate([a.right for a in obeyed(judged(see(pictures, f"{name}: looking"), captions)).values()])
+    copied, units = _copied(made, shown)
+    n = len(shown)
+    shares = bootstrap(copied, units=units)
+    return [
+        Figure(f"{name}.likeness", found.likeness(), *found.interval(), "likeness", "higher", n),
+        Figure(f"{name}.likeness_a", by_a.likeness(), *by_a.interval(), "likeness", "neither", n),
+        Figure(f"{name}.prompt_accuracy", float(right.mean()), *bootstrap(right), n=len(right)),
+        Figure(f"{name}.copy_paste", float(copied.mean()), *shares, "share", "lower", len(copied)),
+        Figure(f"{name}.alike", _alike(made), unit="cosine", better="neither"),
+        Figure(f"{name}.face_found", float(made.found.mean()), *bootstrap(made.found), n=len(made.found)),
+        Figure(f"{name}.seconds", seconds, unit="s", better="lower", n=len(captions)),
+        *_size(name),
+    ]
+
+
+def _by_a(made: Gallery, shown: Sequence[Somebody]) -> Cosines:
+    """As by the judge, by recogniser A; a picture without a face counts as nobody's."""
+    vectors = []
+    for frames in made.frames:
+        theirs = np.zeros((len(frames), 128), np.float32)
+        here = [i for i, frame in enumerate(frames) if frame is not None]
+        theirs[here] = vectors_a([frame for frame in frames if frame is not None])
+        vectors.append(theirs)
+    others = [vectors_a(somebody.others) for somebody in shown]
+    return Cosines.of(vectors, vectors_a([somebody.shown for somebody in shown]), others)
+
+
+def _copied(made: Gallery, shown: Sequence[Somebody]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Copy-paste of each picture with a face, and whose it is."""
+    known, values, units = anchors(), list[float](), list[int]()
+    for number, (frames, somebody) in enumerate(zip(made.frames, shown, strict=True)):
+        looks = [bearing(frame) for frame in frames if frame is not None]
+        if looks:
+            off = apart(np.stack(looks), bearing(somebody.shown)[None], known.spread)[:, 0]
+            values += np.clip(1 - off / known.apart, 0, 1).tolist()
+            units += [number] * len(looks)
+    return np.array(values), np.array(units)
+
+
+def _alike(made: Gallery) -> float:
+    """Mean cosine, by the judge, of pictures of one person to pictures of others: how much a common look they share."""
+    means = np.stack([vectors.mean(0) for vectors in made.judged()])
+    cosine = means @ means.T
+    return float(cosine[~np.eye(len(means), dtype=bool)].mean())
+
+
+def _ceilings(shown: Sequence[Somebody]) -> list[Figure]:
+    from visavis.bases.autoencoder.use import through
+
+    first = np.stack([somebody.shown.pixels for somebody in shown])
+    others = [judge_portraits(np.stack([frame.pixels for frame in somebody.others])) for somebody in shown]
+    judged_first = judge_portraits(first)
+    copied = judge_portraits(through(first))
+    told = _told(vectors_a([somebody.shown for somebody in shown]))
+    figures = []
+    for name, vectors in (("autoencoder", copied), ("vector_a", told)):
+        found = Cosines.of([vector[None] for vector in vectors], judged_first, others)
+        figures.append(Figure(f"ceiling.{name}", found.likeness(), *found.interval(), unit="likeness", n=len(shown)))
+    return figures
+
+
+def _told(vectors: Floats) -> Floats:
+    """The judge's vectors as a ridge map from A's has them, fitted on FairFace's training photos."""
+    rows = learnt()
+    kept, portraits = rows.column("vector_a"), rows.column("portrait")
+    a = standardised(kept.take(kept.rows(rows.keys))).astype(np.float64)
+    places = np.array_split(portraits.rows(rows.keys), max(1, len(rows) // 512))
+    b = np.concatenate([judge_portraits(np.asarray(portraits.take(part))) for part in places]).astype(np.float64)
+    middle_a, middle_b = a.mean(0), b.mean(0)
+    off = a - middle_a
+    mapped = np.linalg.solve(off.T @ off + RIDGE * np.eye(off.shape[1]), off.T @ (b - middle_b))
+    made = (vectors - middle_a) @ mapped + middle_b
+    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
+
+
+def _size(name: str) -> list[Figure]:
+    if name not in registry.cards():
+        return []
+    size = sum(entry.bytes for part in registry.card(name).weights for entry in _entries(part)) / 1e6
+    return [Figure(f"{name}.megabytes", size, unit="MB", better="lower")]
+
+
+def _entries(name: str) -> list[weights.Entry]:
+    return weights.parts(name) or [entry for entry in weights.entries() if entry.name == name]
+
+
+def _sheet(path: Path, made: Gallery, shown: Sequence[Somebody]) -> None:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [
+        [somebody.shown.pixels, *pictures] for somebody, pictures in zip(shown[:SHOWN], made.pictures, strict=False)
+    ]
+    Image.fromarray(grid([picture for row in rows for picture in row], 1 + len(PROMPTS) * SEEDS)).save(path)

@@ -1,0 +1,68 @@
+"""Systems by their slug: entry points of the group `visavis.systems`, so that other distributions can bring more.
+
+An entry point names the card; beside the card's module lie `use` (load), and where there is something to train `train`
+and `claim`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+from visavis.core.card import Card
+from visavis.core.config import nearest
+from visavis.core.errors import InputError, missing_extra
+from visavis.core.progress import say
+
+GROUP = "visavis.systems"
+
+
+@cache
+def cards() -> dict[str, Card]:
+    """All systems by slug, in their order. One that cannot be read is named on stderr and left out."""
+    found = {}
+    for slug, point in sorted(_points().items()):
+        try:
+            made = point.load()
+            if not isinstance(made, Card) or made.slug != slug:
+                raise TypeError(f"{point.value} is no card of {slug}")
+        except Exception as error:  # whatever another distribution brings must not stop this one
+            say(f"The system {slug} is left out: {type(error).__name__}: {error}")
+            continue
+        found[slug] = made
+    return found
+
+
+def card(slug: str) -> Card:
+    """Raises InputError for a slug that there is not, naming the nearest."""
+    if slug not in cards():
+        raise InputError(f"There is no system {slug!r}: {nearest(slug, list(cards()))}")
+    return cards()[slug]
+
+
+def systems_for(task: str) -> list[Card]:
+    """The systems that do a task."""
+    return [one for one in cards().values() if task in one.tasks]
+
+
+def part(slug: str, name: str) -> Any:
+    """The module `name` of a system's package; InputError where the extra [ml] is missing."""
+    card(slug)
+    package = _points()[slug].module.rpartition(".")[0]
+    try:
+        module: ModuleType = importlib.import_module(f"{package}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name == f"{package}.{name}":
+            raise InputError(f"{slug} has no {name}.") from None
+        if (error.name or "").startswith("visavis"):
+            raise
+        raise missing_extra("ml", f"The system {slug}") from error
+    return module
+
+
+@cache
+def _points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}

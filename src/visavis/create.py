@@ -1,0 +1,66 @@
+"""`visavis.create`: pictures of faces, from words and from photos of a person (extra [ml])."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from visavis.core.task import PhotoLike
+from visavis.core.tasks import CreatePortrait
+
+if TYPE_CHECKING:
+    from visavis.core.types import Face
+    from visavis.people.persons import Person
+    from visavis.run.output import Made
+
+_DEFAULTS = CreatePortrait("", "")
+
+
+def portrait(
+    person: PhotoLike | Face | Person,
+    prompt: str = "",
+    *,
+    more: Sequence[PhotoLike | Face] = (),
+    beside: Sequence[PhotoLike | Face] = (),
+    system: str = _DEFAULTS.system,
+    n: int = _DEFAULTS.n,
+    seed: int = 0,
+    face: int = 0,
+    base: str = "",
+    published: str | None = None,
+    steps: int = _DEFAULTS.steps,
+    guidance: float = _DEFAULTS.guidance,
+    album: str | None = None,
+    consent_check: bool = True,
+    **options: Any,
+) -> list[Made]:
+    """n portraits of a person, each with its likeness to the photo: `Made.pixels`, `.likeness`, `.copy_paste`, `.save`.
+
+    person: a photo, a face that `look` found, or somebody of an album; more: further photos of them; beside: of other
+    people in the same picture. face: which face of the photo, from 1 (0: the main one). base: in place of the system's
+    own: a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub. published: a folder with the authors' weights.
+    album: where consents are looked up, left out: the one of the settings. options: of the system (`visavis card`).
+    Raises InputError for what cannot be used, RefusedError for want of consent or of permissive terms.
+    """
+    from visavis.app.library import photos_of
+    from visavis.people.persons import Person
+    from visavis.run.runner import portraits
+
+    shown: Sequence[Any] = photos_of(person) if isinstance(person, Person) else [person]
+    inputs = CreatePortrait(
+        person=shown[0],
+        prompt=prompt,
+        more=[*shown[1:], *more],  # type: ignore[list-item]
+        beside=list(beside),  # type: ignore[arg-type]
+        face=face,
+        system=system,
+        n=n,
+        seed=seed,
+        base=base,
+        published=published,
+        steps=steps,
+        guidance=guidance,
+        no_consent_check=not consent_check,
+    )
+    where = album or (person.album or None if isinstance(person, Person) else None)
+    return list(portraits(inputs, options, album=where).pictures())

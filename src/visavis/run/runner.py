@@ -1,0 +1,142 @@
+"""One way for all pictures of people: consent, the photos judged, the system loaded, each picture judged and marked."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from visavis.core import registry, weights
+from visavis.core.card import Asked, Card, Drawn, Progress, Ready, Spec
+from visavis.core.config import nearest, plain
+from visavis.core.errors import InputError
+from visavis.core.task import check
+from visavis.core.tasks import CreatePortrait
+from visavis.core.types import Face, Photo
+from visavis.faces.analyse import choose, find_faces, needs
+from visavis.faces.frame import Frame, found_in, frame_of
+from visavis.faces.judge import JUDGES
+from visavis.run import mark, provenance
+from visavis.run.consent import Ask, Consent, look_up
+from visavis.run.likeness import ANCHORS, likeness
+from visavis.run.output import Made
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that is ready to make its pictures: everything that can be refused has been asked.
+
+    notes: a sentence on each photo that is poor for this.
+    """
+
+    card: Card
+    asked: Asked
+    ready: Ready
+    seed: int
+    consents: list[Consent]
+    notes: tuple[str, ...]
+    facts: dict[str, Any]
+
+    def pictures(self, progress: Progress = lambda share: None) -> Iterator[Made]:
+        """Each picture as soon as it is made and judged."""
+        shown = [[frame_of(face) for face in faces] for faces in self.asked.people]
+        for i, drawn in enumerate(self.ready(self.asked, self.seed, progress)):
+            yield self._made(drawn, self.seed + i, shown)
+
+    def _made(self, drawn: Drawn, seed: int, shown: Sequence[Sequence[Frame]]) -> Made:
+        places = (
+            [] if drawn.frame else [face.crop().to_crop for face in find_faces(Photo(drawn.pixels, "made picture"))]
+        )
+        pixels = mark.embed(drawn.pixels, places)
+        frame = found_in(pixels, drawn.frame)
+        measured = None if frame is None else likeness([frame], shown[0])[0]
+        facts = {
+            **self.facts,
+            "seed": seed,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "likeness": None if measured is None else {**dataclasses.asdict(measured), "judge": JUDGES[0]},
+            "notes": list(drawn.notes),
+        }
+        return Made(pixels, seed, measured, drawn.notes, facts)
+
+
+def portraits(
+    inputs: CreatePortrait,
+    options: Mapping[str, Any] | None = None,
+    *,
+    album: str | os.PathLike[str] | None = None,
+    ask: Ask | None = None,
+) -> Run:
+    """A run of `create.portrait`. options: of the system, by name; ask: decides where a consent is missing.
+
+    Raises InputError for what is no photo, has no face or cannot be asked of the system, RefusedError for want of
+    consent or permissive terms; all before anything is loaded that takes long.
+    """
+    check(inputs)
+    card = registry.card(inputs.system)
+    if "create.portrait" not in card.tasks:
+        able = ", ".join(one.slug for one in registry.systems_for("create.portrait"))
+        raise InputError(f"{card.slug} makes no portraits; {able} do.")
+    chosen = _options(card, options or {})
+    provenance.ready()
+    weights.fetch([*needs("yunet", embedding=True), "cohort", *JUDGES, ANCHORS])
+    people = _people(inputs)
+    consents = [Consent("not checked") for _ in people] if inputs.no_consent_check else look_up(people, album, ask)
+    asked = Asked(people, inputs.prompt, inputs.n, inputs.steps, inputs.guidance)
+    spec = Spec(inputs.base or card.base, chosen, str(inputs.published or ""))
+    lacking = [name for name in card.weights if not spec.published and not _entries(name)]
+    if lacking:
+        raise InputError(
+            f"{card.slug} lacks its weights {', '.join(lacking)}: train them (visavis train {card.slug}, then --ship), "
+            "or name a folder with the authors' own by --published."
+        )
+    ready: Ready = registry.part(card.slug, "use").load(spec)
+    ready.check(asked)
+    facts = {
+        "task": "create.portrait",
+        "system": card.slug,
+        "prompt": inputs.prompt,
+        "steps": inputs.steps,
+        "guidance": inputs.guidance,
+        "options": plain(chosen),
+        "base": spec.base,
+        "published": bool(spec.published),
+        "terms": ready.terms,
+        "weights": {entry.name: entry.sha256 for name in (spec.base, *card.weights) for entry in _entries(name)},
+        "consent": [consent.plain() for consent in consents],
+        "photos": [len(faces) for faces in people],
+        "version": version("visavis"),
+    }
+    return Run(card, asked, ready, inputs.seed, consents, _poor(people), facts)
+
+
+def _options(card: Card, given: Mapping[str, Any]) -> Any:
+    names = [field.name for field in dataclasses.fields(card.options)]
+    for name in given:
+        if name not in names:
+            hint = f"has no option {name!r}: {nearest(name, names)}" if names else "has no options."
+            raise InputError(f"{card.slug} {hint}")
+    made = card.options(**given)
+    check(made)
+    return made
+
+
+def _people(inputs: CreatePortrait) -> tuple[tuple[Face, ...], ...]:
+    first = choose(inputs.person, inputs.face), *(choose(photo) for photo in inputs.more)
+    return first, *((choose(photo),) for photo in inputs.beside)
+
+
+def _poor(people: Sequence[Sequence[Face]]) -> tuple[str, ...]:
+    said = []
+    for face in (face for faces in people for face in faces):
+        if face.quality.words:
+            said.append(f"{face.photo.name} is poor for this: {', '.join(face.quality.words)}.")
+    return tuple(said)
+
+
+def _entries(name: str) -> list[weights.Entry]:
+    return weights.parts(name) or [entry for entry in weights.entries() if entry.name == name]

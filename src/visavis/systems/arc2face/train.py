@@ -1,0 +1,99 @@
+"""Trains Arc2Face: text encoder and UNet together, on each face's own vector (section 3.3)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from visavis.bases import load
+from visavis.bases.nano import teach
+from visavis.bases.nano.teach import pinned, terms
+from visavis.blocks.diffusion import objective
+from visavis.core.catalogue import Terms
+from visavis.core.config import within
+from visavis.core.ship import ship as ship_arrays
+from visavis.core.types import Pixels
+from visavis.systems.arc2face.factors import factors
+from visavis.systems.arc2face.model import Arc2Face
+from visavis.systems.arc2face.use import sampled
+from visavis.training.checkpoint import unpacked
+from visavis.training.loop import Batch, Modules, Plan, Schedule
+
+__all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "ship", "terms"]
+
+
+@dataclass(frozen=True)
+class Config(teach.Config):
+    """dropped: share of faces whose vector is not said, for guidance."""
+
+    dropped: float = 0.1
+    schedule: Schedule = Schedule(steps=6_000, batch=32, warmup=300, decay=0.25, ema=0.999, clip=1.0, every=15)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within(self, dropped=(0, 1))
+
+
+CONFIG = Config()
+
+
+def build(config: Config) -> dict[str, nn.Module]:
+    """The module that is trained, by name."""
+    pipeline = load.base(config.base).pipeline
+    text, unet = (copy.deepcopy(p).cpu().requires_grad_(True) for p in (pipeline.text_encoder, pipeline.unet))
+    return {"arc2face": Arc2Face(text, unet, pipeline.tokenizer)}
+
+
+def made_up(config: Config) -> dict[str, Tensor]:
+    """A batch of noise, for measuring speed."""
+    count = config.schedule.batch
+    return {
+        "latents": torch.randn(count, 8, 16, 16),
+        "inside": torch.ones(count, 1, 16, 16),
+        "vectors": torch.randn(count, 128),
+    }
+
+
+class Step:
+    """Flow matching on one batch, some of whose people are not said."""
+
+    def __init__(self, config: Config) -> None:
+        self.dropped = config.dropped
+
+    def __call__(self, modules: Modules, batch: Batch) -> Tensor:
+        clean = batch["latents"]
+        level, noise = objective.levels(len(clean), clean.device), torch.randn_like(clean)
+        return loss(modules["arc2face"], batch, level, noise, torch.rand_like(level) < self.dropped)
+
+
+def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor, dropped: Tensor | None = None) -> Tensor:
+    clean = batch["latents"]
+    silent = torch.zeros_like(level, dtype=torch.bool) if dropped is None else dropped
+    velocity = module(objective.noised(clean, noise, level), level, batch["vectors"], silent)
+    return objective.flow_loss(velocity, clean, noise, batch["inside"])
+
+
+def plan(config: Config) -> Plan:
+    return teach.plan(config, build(config), Step(config), loss, _drawn)
+
+
+def _drawn(pipeline: Any, module: Any, batch: Batch, seeds: Sequence[int], steps: int) -> Iterator[Pixels]:
+    return sampled(pipeline, module, batch["vectors"], seeds, steps=steps)
+
+
+def ship(config: Config, folder: Path, terms: Terms) -> Path:
+    """Ships the best weights as `arc2face`: the text encoder, and low-rank differences of the UNet to the base's."""
+    module: Any = build(config)["arc2face"]
+    base = {name: value.clone() for name, value in module.unet.state_dict().items()}
+    module.load_state_dict(unpacked(folder / "best.safetensors", "arc2face"))
+    arrays = {f"text.{name}": value.half() for name, value in module.text.state_dict().items()}
+    arrays |= {f"unet.{name}": value for name, value in factors(base, module.unet.state_dict()).items()}
+    numbers = {name: value.numpy() for name, value in arrays.items()}
+    command = "visavis train arc2face --ship"
+    return ship_arrays("arc2face", numbers, terms=terms, trained_on=config.data, command=command)

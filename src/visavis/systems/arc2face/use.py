@@ -1,0 +1,94 @@
+"""Arc2Face at work: a vector in, pictures out; the prompt is not heard."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from visavis.bases import who
+from visavis.bases.load import Base, base
+from visavis.bases.sampling import pictures
+from visavis.core import weights
+from visavis.core.card import Asked, Drawn, Progress, Spec
+from visavis.core.catalogue import Terms, strictest
+from visavis.core.errors import InputError
+from visavis.core.types import Pixels
+from visavis.systems.arc2face import published
+from visavis.systems.arc2face.factors import add_factors
+from visavis.systems.arc2face.model import Arc2Face
+from visavis.training.checkpoint import origin, unpacked
+
+DEAF = "arc2face hears no words"
+
+
+class Ready:
+    def __init__(self, base: Base, module: Arc2Face, terms: Terms, recogniser: str = "") -> None:
+        self.base, self.module, self.terms, self.recogniser = base, module.eval(), terms, recogniser
+
+    def check(self, asked: Asked) -> None:
+        if len(asked.people) > 1:
+            raise InputError("arc2face makes pictures of one person; leave --beside out.")
+
+    def __call__(self, asked: Asked, seed: int, progress: Progress) -> Iterator[Drawn]:
+        notes = (DEAF,) if asked.prompt else ()
+        vectors = who.vector(asked.people[0], self.recogniser).expand(asked.n, -1)
+        how: dict[str, Any] = {"steps": asked.steps, "guidance": asked.guidance, "progress": progress}
+        for picture in sampled(self.base.pipeline, self.module, vectors, range(seed, seed + asked.n), **how):
+            yield Drawn(picture, notes=notes)
+
+
+def sampled(
+    pipeline: Any,
+    module: Arc2Face,
+    vectors: Tensor,
+    seeds: Sequence[int],
+    *,
+    steps: int = 20,
+    guidance: float = 3.0,
+    progress: Progress = lambda share: None,
+) -> Iterator[Pixels]:
+    """A picture uint8 [H, W, 3] of each vector [N, 128], from its seed alone."""
+
+    def told(part: slice) -> list[dict[str, Tensor]]:
+        who = vectors[part].to(module.sentence.device)
+        return [{"said": module.without_identity(len(who))}, {"said": module.conditions(who)}]
+
+    def network(noisy: Tensor, time: Tensor, said: Tensor) -> Tensor:
+        made: Tensor = module.unet(noisy, time, said, return_dict=False)[0]
+        return made
+
+    return pictures(pipeline, network, told, seeds, [guidance], steps=steps, progress=progress)
+
+
+def load(spec: Spec) -> Ready:
+    """Raises InputError where base or weights cannot be had, RefusedError where their terms are not allowed."""
+    chosen = base(spec.base)
+    pipeline = chosen.pipeline
+    if spec.published:
+        recogniser = str(spec.options.recogniser)
+        who.needs_recogniser(spec.published, recogniser, 512)
+        return Ready(chosen, published.load(spec.published, pipeline), "unknown", recogniser)
+    module = Arc2Face(copy.deepcopy(pipeline.text_encoder), copy.deepcopy(pipeline.unet), pipeline.tokenizer)
+    if spec.run:
+        module.load_state_dict(unpacked(Path(spec.run), "arc2face"))
+        return Ready(chosen, module, origin(Path(spec.run))["terms"])
+    from safetensors.torch import load_file
+
+    put(module, load_file(weights.path("arc2face")), spec.base)
+    return Ready(chosen, module, strictest(chosen.terms, weights.entry("arc2face").terms))
+
+
+def put(module: Arc2Face, stored: dict[str, Tensor], name: str) -> None:
+    """Fills a module made of the base with what ships."""
+    try:
+        text = {key.removeprefix("text."): value.float() for key, value in stored.items() if key.startswith("text.")}
+        module.text.load_state_dict(text)
+        add_factors(module.unet, {k.removeprefix("unet."): v for k, v in stored.items() if k.startswith("unet.")})
+    except (KeyError, RuntimeError) as error:
+        raise InputError(
+            f"arc2face's weights were made for nano and do not fit {name}; name the authors' own."
+        ) from error

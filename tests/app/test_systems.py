@@ -1,0 +1,62 @@
+"""`visavis systems`, `card`, `claim`: what is there, from cards alone, also those that another distribution brings."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from tests.run.toy_system_files import write_toy
+
+from visavis.app.cli import run
+from visavis.core import registry
+from visavis.core.task import forms_of
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a process that knows one system more."""
+    folder = write_toy(tmp_path_factory.mktemp("toy"))
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def visavis(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "visavis", *arguments], env=env, capture_output=True, text=True)
+
+
+def test_a_system_from_another_distribution_is_listed_with_its_card(toy: dict[str, str]) -> None:
+    listed = json.loads(visavis(toy, "systems", "--task", "create.portrait", "--json").stdout)["systems"]
+    row = next(row for row in listed if row["slug"] == "toy")
+    assert row["terms"] == "none needed" and row["options"]["strength"] == "how much of the photo is kept (1.0, 0 to 1)"
+    said = visavis(toy, "card", "toy").stdout
+    assert said.startswith("# toy: A copy\n") and "Is a copy a copy?" in said and "Here: not run." in said
+    assert "toy: how much of the photo is kept, 1.0 unless given" in " ".join(
+        visavis(toy, "create", "portrait", "--help").stdout.split()
+    )
+
+
+def test_every_system_says_all_that_a_stranger_asks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(registry.cards()) >= 2
+    for slug, card in registry.cards().items():
+        assert card.paper.startswith("arXiv ") and card.idea.endswith(".") and card.limits.endswith(".")
+        assert all(form.help for _, _, form in forms_of(card.options))
+        assert run(["card", slug]) == 0
+        assert capsys.readouterr().out.startswith(f"# {slug}: ")
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["card", "arcface"], "did you mean 'arc2face'?"),
+        (
+            ["systems", "--task", "create.dragon"],
+            "No system does 'create.dragon'; there are systems for create.portrait.",
+        ),
+        (["claim", "nobody"], "There is no system 'nobody'"),
+    ],
+)
+def test_what_there_is_not_is_said(command: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command) == 2
+    assert says in capsys.readouterr().err

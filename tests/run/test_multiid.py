@@ -1,0 +1,39 @@
+"""The scores of MultiID-Bench: against the authors' own numbers, and what they mean."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from visavis.run.multiid import group_scores, scores
+
+
+def test_the_authors_numbers() -> None:
+    path = Path(os.environ.get("VISAVIS_GOLDEN", "")) / "withanyone_copy.safetensors"
+    if not os.environ.get("VISAVIS_GOLDEN") or not path.is_file():
+        pytest.skip("VISAVIS_GOLDEN has no withanyone_copy")
+    from safetensors.numpy import load_file
+
+    kept = load_file(path)
+    ours = scores(*(kept[f"in/{name}"] for name in ("generated", "target", "reference"))).copy_paste
+    assert np.abs(ours - kept["out/m_cp"]).max() <= 1e-4
+    group = group_scores(*(kept[f"in/group.{name}"] for name in ("generated", "target", "reference")))
+    assert group is not None and np.abs(group.copy_paste - kept["out/group.m_cp"]).max() <= 1e-4
+
+
+def test_a_copy_of_the_reference_scores_1_and_the_truth_minus_1() -> None:
+    truth, reference = np.random.default_rng(0).standard_normal((2, 3, 16))
+    copied, same = scores(2 * reference, truth, reference), scores(truth, truth, reference)
+    assert np.allclose(copied.copy_paste, 1, atol=2e-3) and np.allclose(copied.sim_ref, 1, atol=1e-5)
+    assert np.allclose(same.copy_paste, -1, atol=2e-3) and np.allclose(same.sim_gt, 1, atol=1e-5)
+
+
+def test_faces_of_a_group_may_come_in_any_order() -> None:
+    truth, reference = np.random.default_rng(1).standard_normal((2, 3, 16))
+    straight, shuffled = group_scores(truth, truth, reference), group_scores(truth[[2, 0, 1]], truth, reference)
+    assert straight is not None and shuffled is not None
+    assert np.allclose(shuffled.sim_gt, straight.sim_gt[[2, 0, 1]])
+    assert group_scores(truth[:2], truth, reference) is None

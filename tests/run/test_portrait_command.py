@@ -1,0 +1,89 @@
+"""`visavis create portrait` and `visavis verify` as a user meets them, with a system that gives the photo back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("c2pa", reason="a signed manifest needs the extra [ml]")
+
+from tests.run.toy_system_files import write_toy
+
+
+@pytest.fixture(scope="module")
+def made(portraits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two pictures that the toy system made."""
+    out = tmp_path_factory.mktemp("out")
+    done = visavis(out, "create", "portrait", portraits["obama"], "", "--n", "2", "--seed", "7", "--json")
+    assert done.returncode == 0, done.stderr
+    (out / "document.json").write_text(done.stdout)
+    return out
+
+
+def visavis(out: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    toy = out.parent / "toy"
+    if not toy.exists():
+        write_toy(toy)
+    told = [*map(str, arguments)]
+    if told[:2] == ["create", "portrait"]:
+        told += ["--system", "toy", "--out", str(out)]
+    env = {**os.environ, "PYTHONPATH": str(toy)}
+    return subprocess.run([sys.executable, "-m", "visavis", *told], env=env, capture_output=True, text=True)
+
+
+def test_pictures_come_with_their_record_and_a_sheet(made: Path) -> None:
+    document = json.loads((made / "document.json").read_text())
+    assert document["schema"] == "visavis.create.portrait/1" and len(document["pictures"]) == 2
+    first = document["pictures"][0]
+    assert first["path"].endswith("00007.png") and first["likeness"]["likeness"] > 1
+    assert Image.open(document["sheet"]).size == (256, 128)
+    record = json.loads((made / "00007.json").read_text())
+    assert record["schema"] == "visavis.output/1" and record["seed"] == 7 and record["consent"][0]["state"]
+    assert record["likeness"] == first["likeness"]
+
+
+def test_what_was_made_is_recognised_as_such(made: Path, portraits: dict[str, Path]) -> None:
+    told = visavis(made, "verify", made / "00007.png", portraits["biden"], "--json")
+    own, photo = json.loads(told.stdout)["files"]
+    assert own["ai_made"] is True and own["manifest"] == "own" and own["mark"]["found"] and own["beside"] == "matches"
+    assert photo["ai_made"] is None and photo["manifest"] == "missing" and not photo["mark"]["found"]
+    Image.open(made / "00007.png").save(made / "again.jpg", quality=80)
+    said = visavis(made, "verify", made / "again.jpg").stdout
+    assert "no C2PA manifest" in said and "mark of a picture made by AI was found" in said
+
+
+def test_options_of_the_system_are_options_of_the_command(made: Path, portraits: dict[str, Path]) -> None:
+    out = made.parent / "mirrored"
+    done = visavis(out, "create", "portrait", portraits["obama"], "", "--n", "1", "--seed", "7", "--mirror")
+    assert done.returncode == 0 and "likeness to this photo" in done.stdout and "a copy" in done.stdout
+    straight, mirrored = (np.asarray(Image.open(folder / "00007.png"), int) for folder in (made, out))
+    assert np.abs(straight[:, ::-1] - mirrored).mean() < 5
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--strength", "3"], "--strength is a number from 0 to 1, not 3"),
+        (["--n", "0"], "--n is a number from 1 to 1000"),
+        (["--face", "2"], "there is no face 2"),
+    ],
+)
+def test_bad_input_is_one_sentence(made: Path, portraits: dict[str, Path], more: list[str], says: str) -> None:
+    done = visavis(made.parent / "none", "create", "portrait", portraits["obama"], "", *more)
+    assert done.returncode == 2 and says in done.stderr and not (made.parent / "none").exists()
+
+
+def test_a_picture_that_cannot_be_finished_is_not_left_behind(
+    made: Path, portraits: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "out" / "00000.json").mkdir(parents=True)  # where the record would lie
+    done = visavis(tmp_path / "out", "create", "portrait", portraits["obama"], "", "--n", "1")
+    assert done.returncode == 2 and "cannot be written" in done.stderr
+    assert not (tmp_path / "out" / "00000.png").exists()

@@ -1,0 +1,153 @@
+"""The way of every picture: consent, photos judged, system, likeness; with a system that gives the photo back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.run.toy_system_files import write_toy
+
+import visavis as vv
+from visavis.core import registry
+from visavis.core.errors import InputError, RefusedError
+from visavis.core.tasks import CreatePortrait
+from visavis.faces.analyse import find_faces
+from visavis.faces.frame import found_in, frame_of
+from visavis.run.likeness import likeness
+from visavis.run.runner import portraits as run_of
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(str(write_toy(tmp_path / "toy")))
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    registry._points.cache_clear()
+    registry.cards.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("toy_system")]:
+        del sys.modules[name]
+
+
+def asked(photo: Path, **more: Any) -> CreatePortrait:
+    return CreatePortrait(photo, "smiling", system="toy", **{"n": 1, **more})
+
+
+def test_likeness_tells_the_person_from_another_and_a_copy_from_a_likeness(portraits: dict[str, Path]) -> None:
+    shown, same, other = (frame_of(find_faces(portraits[name])[0]) for name in ("obama", "obama2", "biden"))
+    copy, again, stranger = likeness([shown, same, other], [shown])
+    assert copy.likeness > 1 and "may be copied" in copy.words
+    assert copy.copy_paste == pytest.approx(1, abs=1e-3)  # pasting the photo itself comes out worst
+    assert again.likeness > 0.5 > stranger.likeness and again.a > 0.5 > stranger.a
+    assert again.copy_paste < 0.8 and stranger.copy_paste < 0.8
+
+
+def test_a_made_frame_is_cut_as_a_photo_is(portraits: dict[str, Path]) -> None:
+    frame = frame_of(find_faces(portraits["obama"])[0])
+    found = found_in(frame.pixels)
+    assert found is not None
+    assert np.abs(found.mesh[:, :2] - frame.mesh[:, :2]).mean() < 1.5  # found again at its place
+    assert found_in(np.full_like(frame.pixels, 128)) is None
+
+
+def test_a_run_judges_each_picture_and_records_how_it_was_made(
+    toy: None, home: Path, portraits: dict[str, Path]
+) -> None:
+    run = portraits_of(asked(portraits["obama"], n=2, seed=5), {"mirror": True})
+    shares: list[float] = []
+    first, second = run.pictures(shares.append)
+    assert (first.seed, second.seed) == (5, 6) and shares == [0.5, 1.0]
+    assert first.likeness is not None and first.likeness > 0.8
+    facts = first.facts
+    assert facts["system"] == "toy" and facts["seed"] == 5 and facts["options"] == {"mirror": True, "strength": 1.0}
+    assert facts["likeness"]["judge"] == "judge_b" and facts["terms"] == "permissive" and facts["notes"] == ["a copy"]
+    assert facts["consent"] == [{"state": "not on record", "person": None, "purpose": None, "until": None}]
+    empty = next(portraits_of(asked(portraits["obama"]), {"strength": 0.0}).pictures())
+    assert empty.likeness is None and "no face" in empty.words
+
+
+def portraits_of(inputs: CreatePortrait, options: dict[str, Any] | None = None, **more: Any) -> Any:
+    return run_of(inputs, options, **more)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "says"),
+    [
+        ({"prompt": "a dragon"}, {}, "toy knows no dragons"),
+        ({"system": "toi"}, {}, "no system 'toi': did you mean 'toy'"),
+        ({"n": 0}, {}, "--n is a number from 1 to 1000"),
+        ({}, {"strenght": 0.5}, "toy has no option 'strenght': did you mean 'strength'"),
+        ({}, {"strength": 2}, "--strength is a number from 0 to 1"),
+        ({"face": 3}, {}, "there is no face 3"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_made(
+    toy: None, home: Path, portraits: dict[str, Path], change: dict[str, Any], options: dict[str, Any], says: str
+) -> None:
+    inputs = CreatePortrait(**{"person": portraits["obama"], "prompt": "", "system": "toy", **change})
+    with pytest.raises(InputError, match=says):
+        portraits_of(inputs, options)
+
+
+def test_poor_photos_are_named(toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path) -> None:
+    from PIL import Image
+
+    tiny = tmp_path / "tiny.png"
+    image = Image.open(portraits["obama"])
+    image.resize((image.width // 10, image.height // 10)).save(tiny)
+    assert portraits_of(asked(portraits["obama"])).notes == ()
+    (note,) = portraits_of(asked(portraits["obama"], more=[tiny])).notes
+    assert (note.startswith("tiny.png is poor for this:") and "small" in note) or "tiny" in note
+
+
+def test_consent_is_looked_up_and_recorded(toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path) -> None:
+    album = tmp_path / "family.db"
+    tomorrow, yesterday = date.today() + timedelta(1), date.today() - timedelta(1)
+    photos = [portraits[name] for name in ("obama", "obama2", "obama3")]
+    with vv.Album(album) as opened:
+        person = opened.person("Barack", photos, consent="a birthday card", until=tomorrow)
+    (consent,) = portraits_of(asked(portraits["obama"]), album=album).consents
+    assert (consent.state, consent.person, consent.purpose) == ("given", person.id, "a birthday card")
+    (consent,) = portraits_of(asked(portraits["biden"]), album=album).consents
+    assert consent.state == "not on record"
+
+    with vv.Album(album) as opened:
+        opened.person("Barack", consent="a birthday card", until=yesterday)
+    questions: list[str] = []
+
+    def answer(said: bool) -> Any:
+        def ask(question: str) -> bool:
+            questions.append(question)
+            return said
+
+        return ask
+
+    with pytest.raises(RefusedError, match=f"the consent of Barack ended on {yesterday}"):
+        portraits_of(asked(portraits["obama"]), album=album)
+    with pytest.raises(RefusedError):
+        portraits_of(asked(portraits["obama"]), album=album, ask=answer(False))
+    (consent,) = portraits_of(asked(portraits["obama"]), album=album, ask=answer(True)).consents
+    assert consent.state == "agreed" and len(questions) == 2
+    (consent,) = portraits_of(asked(portraits["obama"], no_consent_check=True), album=album).consents
+    assert consent.state == "not checked"
+
+
+def test_a_system_that_cannot_be_read_is_named_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(write_toy(tmp_path / "toy", "CARD = 'none'")))
+    _forget()
+    try:
+        assert "toy" not in registry.cards()
+        assert "toy is left out: TypeError" in capsys.readouterr().err
+    finally:
+        monkeypatch.undo()
+        _forget()

@@ -1,0 +1,125 @@
+"""Arc2Face: trained, shipped and used on a tiny set; the authors' layout; what cannot be done is said."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from tests.systems.conftest import QUICK  # noqa: E402
+
+import visavis as vv  # noqa: E402
+from visavis.bases.load import read  # noqa: E402
+from visavis.core.card import Spec  # noqa: E402
+from visavis.core.errors import InputError, RefusedError  # noqa: E402
+from visavis.systems.arc2face import use  # noqa: E402
+from visavis.systems.arc2face.card import Options  # noqa: E402
+from visavis.systems.arc2face.factors import add_factors, factors  # noqa: E402
+from visavis.systems.arc2face.model import Arc2Face  # noqa: E402
+from visavis.training import launch  # noqa: E402
+
+
+def test_from_photos_to_portraits(
+    faces: Path, nano: Path, home: Path, own_weights: Path, portraits: dict[str, Path]
+) -> None:
+    with pytest.raises(InputError, match="arc2face lacks its weights"):
+        vv.create.portrait(portraits["obama"], system="arc2face", base=str(nano))
+    settings = [f"base={nano}", *QUICK]
+    result, _ = launch.start("arc2face", data=str(faces), settings=settings)
+    assert result.finished and -1 <= result.figures["likeness_a"] <= 1
+    assert launch.ship("arc2face").stat().st_size < 16e6
+
+    options = {"system": "arc2face", "base": str(nano), "steps": 2}
+    first, second = vv.create.portrait(portraits["obama"], n=2, seed=5, **options)
+    (again,) = vv.create.portrait(portraits["obama"], n=1, seed=6, **options)
+    assert np.abs(second.pixels.astype(int) - again.pixels).max() <= 2  # follows from its seed alone
+    assert (first.pixels != second.pixels).any() and first.pixels.shape == (128, 128, 3)
+    assert first.facts["terms"] == "unknown" and first.facts["weights"].keys() == {"arc2face"}
+    (deaf,) = vv.create.portrait(portraits["obama"], "smiling", n=1, seed=5, **options)
+    assert deaf.notes == ("arc2face hears no words",)
+    assert np.abs(deaf.pixels.astype(int) - first.pixels).max() <= 2
+    (other,) = vv.create.portrait(portraits["biden"], n=1, seed=5, **options)
+    assert (other.pixels != first.pixels).any()
+    with pytest.raises(InputError, match="one person"):
+        vv.create.portrait(portraits["obama"], beside=[portraits["biden"]], n=1, **options)
+
+
+def test_only_the_word_hears_the_person_and_the_gradient_reaches_it(nano: Path) -> None:
+    pipeline = read(nano)
+    module = Arc2Face(pipeline.text_encoder, pipeline.unet, pipeline.tokenizer)
+    vectors = torch.nn.functional.normalize(torch.randn(2, 128), dim=1).requires_grad_()
+    said = module.conditions(vectors)
+    assert said.shape == (2, 32, 256)
+    place = int((module.sentence[0] == module.placeholder).nonzero())
+    assert torch.allclose(said[0, :place], said[1, :place]) and not torch.allclose(said[0, place], said[1, place])
+    said.sum().backward()
+    assert vectors.grad.abs().min() > 0
+    noisy, level, dropped = torch.randn(2, 8, 16, 16), torch.tensor([0.3, 0.6]), torch.tensor([True, True])
+    with torch.no_grad():
+        nobody = [module(noisy, level, v, dropped) for v in (vectors, -vectors)]
+    assert torch.equal(*nobody)
+
+
+def test_low_rank_differences_give_the_tuned_network_back() -> None:
+    torch.manual_seed(0)
+    tuned, base = (torch.nn.Sequential(torch.nn.Conv2d(64, 128, 3), torch.nn.Linear(256, 256)) for _ in range(2))
+    tuned.load_state_dict(base.state_dict())
+    with torch.no_grad():
+        tuned[1].weight += torch.randn(256, 4) @ torch.randn(4, 256) * 0.1
+        tuned[0].weight += torch.randn_like(tuned[0].weight) * 0.1
+        tuned[0].bias += 1
+    stored = factors(base.state_dict(), tuned.state_dict())
+    add_factors(base, stored)
+    assert torch.allclose(base[1].weight, tuned[1].weight, atol=2e-3)
+    assert torch.allclose(base[0].bias, tuned[0].bias)
+    left = (base[0].weight - tuned[0].weight).norm() / (0.1 * base[0].weight.numel() ** 0.5)
+    assert left < 0.8  # noise has no low rank
+    with pytest.raises(KeyError):
+        add_factors(torch.nn.Conv2d(64, 128, 3), {"other": torch.zeros(1)})
+
+
+@pytest.fixture
+def authors(sd15: Path, tmp_path: Path) -> Path:
+    """The authors' layout at a tiny width, beside the SD 1.5 folder: the text encoder as a pickle of tensors."""
+    top = tmp_path / "authors"
+    shutil.copytree(sd15 / "unet", top / "arc2face")
+    pipeline = read(sd15)
+    pipeline.text_encoder.config.save_pretrained(top / "encoder")
+    torch.save(pipeline.text_encoder.state_dict(), top / "encoder" / "pytorch_model.bin")
+    return top
+
+
+def test_the_authors_layout_is_read(
+    authors: Path, sd15: Path, home: Path, recogniser: Callable[[int], Path], portraits: dict[str, Path]
+) -> None:
+    options = {"system": "arc2face", "base": str(sd15), "published": str(authors), "steps": 2, "n": 1}
+    (made,) = vv.create.portrait(portraits["obama"], **options, recogniser=str(recogniser(24)))
+    (other,) = vv.create.portrait(portraits["biden"], **options, recogniser=str(recogniser(24)))
+    assert made.facts["terms"] == "unknown" and (made.pixels != other.pixels).any()
+    with pytest.raises(InputError, match="name its ONNX file by --recogniser"):
+        vv.create.portrait(portraits["obama"], **options)
+
+
+def test_a_folder_that_is_none_is_told_what_it_lacks(
+    authors: Path, sd15: Path, nano: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(recogniser="named.onnx")
+    spec = Spec(str(sd15), options, str(authors))
+    with pytest.raises(InputError, match="other latents"):
+        use.load(Spec(str(nano), options, str(authors)))
+    monkeypatch.setenv("VISAVIS_LICENCE", "commercial")
+    with pytest.raises(RefusedError):
+        use.load(spec)
+    monkeypatch.delenv("VISAVIS_LICENCE")
+    torch.save({"a": use.Ready}, authors / "encoder" / "pytorch_model.bin")  # more than tensors
+    with pytest.raises(InputError, match="cannot be read"):
+        use.load(spec)
+    (authors / "encoder" / "pytorch_model.bin").unlink()
+    with pytest.raises(InputError, match=r"encoder lacks config\.json or pytorch_model\.bin"):
+        use.load(spec)

@@ -55,7 +55,10 @@ def test_what_was_made_is_recognised_as_such(made: Path, portraits: dict[str, Pa
     assert own["ai_made"] is True and own["manifest"] == "own" and own["mark"]["found"] and own["beside"] == "matches"
     assert photo["ai_made"] is None and photo["manifest"] == "missing" and not photo["mark"]["found"]
     Image.open(made / "00007.png").save(made / "again.jpg", quality=80)
-    said = visavis(made, "verify", made / "again.jpg").stdout
+    (made / "note.txt").write_text("no picture")
+    done = visavis(made, "verify", made / "note.txt", made / "again.jpg")
+    said = done.stdout
+    assert done.returncode == 2 and "note.txt" in done.stderr
     assert "no C2PA manifest" in said and "mark of a picture made by AI was found" in said
 
 

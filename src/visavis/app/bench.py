@@ -37,7 +37,7 @@ BENCHES = {
 
 
 # These draw their worst errors too, where a folder is named.
-DRAWN = ("overlap", "judge", "attributes", "parser", "autoencoder", "nano", "create")
+DRAWN = ("overlap", "judge", "attributes", "parser", "autoencoder", "nano", "create", "mark")
 Sheets = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="draw the worst errors here; research photos: not to be published"),

@@ -35,7 +35,7 @@ BAND = 20, 44  # distance from the constant among the 64 x 64 DCT frequencies
 FALSE_ALARM = 1 / 3000
 RAREST = 1e-6  # below this no count of photos has tested the formula
 # How much there is to search, from FairFace's train photos: the figures mark/breadth.* of `visavis bench mark`.
-BREADTH: dict[Place, float] = {"picture": 3.5, "picture2": 10.0, "picture4": 48.0, "face": 3.5}
+BREADTH: dict[Place, float] = {"picture": 3.2, "picture2": 11.2, "picture4": 47.0, "face": 3.3}
 TILES: dict[Place, int] = {"picture": 1, "picture2": 2, "picture4": 4, "face": 1}
 CROPPED = 0.1
 SHIFTED, SCALED = 3, 0.06  # how far from where it was, in cells and in size, a face is found again

@@ -48,12 +48,11 @@ class Run:
             yield self._made(drawn, self.seed + i, shown)
 
     def _made(self, drawn: Drawn, seed: int, shown: Sequence[Sequence[Frame]]) -> Made:
-        places = (
-            [] if drawn.frame else [face.crop().to_crop for face in find_faces(Photo(drawn.pixels, "made picture"))]
-        )
-        pixels = mark.embed(drawn.pixels, places)
-        frame = found_in(pixels, drawn.frame)
+        # The judge first: the mark takes a little of the likeness, alike for whatever was made.
+        frame = found_in(drawn.pixels, drawn.frame)
         measured = None if frame is None else likeness([frame], shown[0])[0]
+        faces = [] if drawn.frame else find_faces(Photo(drawn.pixels, "made picture"))
+        pixels = mark.embed(drawn.pixels, [face.crop().to_crop for face in faces])
         facts = {
             **self.facts,
             "seed": seed,

@@ -14,10 +14,8 @@ from visavis.core.errors import missing_extra
 from visavis.core.progress import track
 from visavis.core.tasks import CreateFaces
 from visavis.core.types import Pixels
-from visavis.media.sheet import grid
-from visavis.media.write import write_png
-
-COLUMNS = 6
+from visavis.run import mark, provenance
+from visavis.run.output import write, write_sheet
 
 
 def use(inputs: CreateFaces, quiet: bool) -> Outcome:
@@ -31,18 +29,22 @@ def use(inputs: CreateFaces, quiet: bool) -> Outcome:
         raise missing_extra("ml", "Making pictures") from error
     chosen = base(inputs.base)
     chosen.check(inputs.prompt)
+    provenance.ready()
     folder, rows = Path(inputs.out), list[dict[str, Any]]()
     made: list[Pixels] = []
     settings: dict[str, Any] = {"seed": inputs.seed, "steps": inputs.steps, "guidance": inputs.guidance}
+    known = {"base": inputs.base, "prompt": inputs.prompt, "terms": chosen.terms}
+    facts = {"task": "create.faces", **known, **settings, "weights": weights.digests(inputs.base)}
     try:
         for picture in track(chosen.pictures(inputs.prompt, inputs.n, **settings), "faces", inputs.n):
             path = folder / f"{inputs.seed + len(made):05d}.png"
-            write_png(path, picture)
-            made.append(picture)
+            marked = mark.embed(picture)
+            write(path, marked, facts | {"seed": inputs.seed + len(made)})
+            made.append(marked)
             rows.append({"path": str(path), "seed": inputs.seed + len(made) - 1})
     finally:
         if made:
-            write_png(folder / "sheet.png", grid(made, COLUMNS))
+            write_sheet(folder / "sheet.png", made, facts)
     if not quiet:
         say(f"{len(made)} faces in {time.monotonic() - started:.1f} s: {folder / 'sheet.png'}")
     result = {

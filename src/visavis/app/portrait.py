@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from visavis.app import document
-from visavis.app.create import COLUMNS
 from visavis.app.forms import Outcome
 from visavis.app.say import say
 from visavis.core.progress import steps
 from visavis.core.tasks import CreatePortrait
-from visavis.media.sheet import grid
-from visavis.media.write import write_png
-from visavis.run.output import Made
+from visavis.run.output import Made, write_sheet
 from visavis.run.runner import portraits
 
 
@@ -38,7 +35,7 @@ def use(inputs: CreatePortrait, quiet: bool, options: Mapping[str, Any]) -> Outc
                 made.append((path, picture))
     finally:
         if made:
-            write_png(folder / "sheet.png", grid([picture.pixels for _, picture in made], COLUMNS))
+            write_sheet(folder / "sheet.png", [picture.pixels for _, picture in made], run.facts)
     if not quiet:
         for path, picture in made:
             say(f"{path}  {'; '.join([picture.words, *picture.notes])}")

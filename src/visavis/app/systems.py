@@ -98,7 +98,7 @@ def lines(chosen: Card) -> list[str]:
 
 
 def _row(chosen: Card) -> dict[str, Any]:
-    entries = [entry for name in chosen.weights for entry in _entries(name)]
+    entries = [entry for name in chosen.weights for entry in weights.found(name)]
     missing = bool(chosen.weights) and not entries
     terms = (
         "not trained yet" if missing else strictest(*(entry.terms for entry in entries)) if entries else "none needed"
@@ -116,10 +116,6 @@ def _row(chosen: Card) -> dict[str, Any]:
         "bytes": sum(entry.bytes for entry in entries),
         "options": _options(chosen),
     }
-
-
-def _entries(name: str) -> list[weights.Entry]:
-    return weights.parts(name) or [entry for entry in weights.entries() if entry.name == name]
 
 
 def _options(chosen: Card) -> dict[str, str]:

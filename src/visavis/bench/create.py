@@ -46,7 +46,7 @@ def run(folder: Path | None = None, base: str = "nano") -> None:
     figures, notes = _ceilings(shown), [f"{len(PROMPTS)} prompts x {SEEDS} seeds a person: {'; '.join(PROMPTS)}"]
     rows: dict[str, Any] = {"nano_text": Told(made_base)}
     for card in registry.systems_for("create.portrait"):
-        missing = [name for name in card.weights if not _entries(name)]
+        missing = [name for name in card.weights if not weights.found(name)]
         if missing:
             notes.append(f"not measured: {card.slug} (its weights do not ship)")
             continue
@@ -166,12 +166,8 @@ def _told(vectors: Floats) -> Floats:
 def _size(name: str) -> list[Figure]:
     if name not in registry.cards():
         return []
-    size = sum(entry.bytes for part in registry.card(name).weights for entry in _entries(part)) / 1e6
+    size = sum(entry.bytes for part in registry.card(name).weights for entry in weights.found(part)) / 1e6
     return [Figure(f"{name}.megabytes", size, unit="MB", better="lower")]
-
-
-def _entries(name: str) -> list[weights.Entry]:
-    return weights.parts(name) or [entry for entry in weights.entries() if entry.name == name]
 
 
 def _sheet(path: Path, made: Gallery, shown: Sequence[Somebody]) -> None:

@@ -90,6 +90,16 @@ def parts(name: str) -> list[Entry]:
     return [e for e in entries() if e.name.startswith(f"{name}/")]
 
 
+def digests(*names: str) -> dict[str, str]:
+    """sha256 by entry of what ships under these names, as a file or as a folder; nothing for a user's own."""
+    return {entry.name: entry.sha256 for name in names for entry in found(name)}
+
+
+def found(name: str) -> list[Entry]:
+    """The entries of what ships under a name, as a file or as a folder; none where it does not."""
+    return parts(name) or [entry for entry in entries() if entry.name == name]
+
+
 def user_file(file: str | Path) -> Path:
     """A weight file of the user's own (source `folder`): nothing is known of it, so its terms are `unknown`."""
     found = Path(file).expanduser().absolute()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,33 @@ from typing import Any
 from visavis.core.errors import InputError
 from visavis.core.types import Photo, Pixels
 from visavis.media import paths
+from visavis.media.sheet import grid
 from visavis.media.write import write_jpeg, write_png
-from visavis.run import provenance, sidecar
+from visavis.run import mark, provenance, sidecar
 from visavis.run.likeness import Likeness
 
+COLUMNS = 6  # of a sheet
 WRITERS = {".png": write_png, ".jpg": write_jpeg, ".jpeg": write_jpeg}
+
+
+def write(path: str | os.PathLike[str], pixels: Pixels, facts: Mapping[str, Any]) -> None:
+    """A marked picture as a file, signed, with its facts beside it; raises as `Made.save`."""
+    target = Path(path)
+    if target.suffix.lower() not in WRITERS:
+        raise InputError(f"{paths.shown(target)} is neither .png nor .jpg: a signed picture is one of the two.")
+    provenance.ready()
+    WRITERS[target.suffix.lower()](target, pixels)
+    try:
+        provenance.sign(target, facts)
+        sidecar.write(target, facts)
+    except BaseException:
+        target.unlink(missing_ok=True)  # no picture is left that does not say how it was made
+        raise
+
+
+def write_sheet(path: str | os.PathLike[str], pictures: Sequence[Pixels], facts: Mapping[str, Any]) -> None:
+    """All pictures of a run, marked and signed as one."""
+    write(path, mark.embed(grid(pictures, COLUMNS)), facts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,17 +70,7 @@ class Made:
 
         Raises InputError for another kind of file, where it cannot be written, and where c2pa-python is missing.
         """
-        target = Path(path)
-        if target.suffix.lower() not in WRITERS:
-            raise InputError(f"{paths.shown(target)} is neither .png nor .jpg: a signed picture is one of the two.")
-        provenance.ready()
-        WRITERS[target.suffix.lower()](target, self.pixels)
-        try:
-            provenance.sign(target, self.facts)
-            sidecar.write(target, self.facts)
-        except BaseException:
-            target.unlink(missing_ok=True)  # no picture is left that does not say how it was made
-            raise
+        write(path, self.pixels, self.facts)
 
     def _repr_png_(self) -> bytes:
         return Photo(self.pixels)._repr_png_()

@@ -87,7 +87,7 @@ def portraits(
     consents = [Consent("not checked") for _ in people] if inputs.no_consent_check else look_up(people, album, ask)
     asked = Asked(people, inputs.prompt, inputs.n, inputs.steps, inputs.guidance)
     spec = Spec(inputs.base or card.base, chosen, str(inputs.published or ""))
-    lacking = [name for name in card.weights if not spec.published and not _entries(name)]
+    lacking = [name for name in card.weights if not spec.published and not weights.found(name)]
     if lacking:
         raise InputError(
             f"{card.slug} lacks its weights {', '.join(lacking)}: train them (visavis train {card.slug}, then --ship), "
@@ -105,7 +105,7 @@ def portraits(
         "base": spec.base,
         "published": bool(spec.published),
         "terms": ready.terms,
-        "weights": {entry.name: entry.sha256 for name in (spec.base, *card.weights) for entry in _entries(name)},
+        "weights": weights.digests(spec.base, *card.weights),
         "consent": [consent.plain() for consent in consents],
         "photos": [len(faces) for faces in people],
         "version": version("visavis"),
@@ -135,7 +135,3 @@ def _poor(people: Sequence[Sequence[Face]]) -> tuple[str, ...]:
         if face.quality.words:
             said.append(f"{face.photo.name} is poor for this: {', '.join(face.quality.words)}.")
     return tuple(said)
-
-
-def _entries(name: str) -> list[weights.Entry]:
-    return weights.parts(name) or [entry for entry in weights.entries() if entry.name == name]

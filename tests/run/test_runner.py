@@ -24,6 +24,7 @@ from visavis.run.runner import portraits as run_of
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    pytest.importorskip("c2pa", reason="what is made is signed, which needs the extra [ml]")
     monkeypatch.syspath_prepend(str(write_toy(tmp_path / "toy")))
     _forget()
     yield

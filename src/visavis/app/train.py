@@ -18,7 +18,7 @@ Data = Annotated[
 
 
 def train(
-    name: Annotated[str, typer.Argument(help="judge, attributes, parser, autoencoder or nano")],
+    name: Annotated[str, typer.Argument(help="judge, attributes, parser, autoencoder, nano, or a system")],
     data: Data = None,
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="stop after so long; --resume goes on (default 60)")

@@ -114,10 +114,11 @@ def train(
 ) -> dict[str, float]:
     """Trains one of the networks (extra [ml]); the figures of the last validation by name.
 
-    The same call works on a laptop, on a GPU and in each process of `accelerate launch`. name: "judge",
-    "attributes", "parser", "autoencoder", "nano" or a system's slug; data: a data set by name, a folder of photos, a .parquet or .tar; minutes: it stops after so long and
-    goes on by resume=True; settings: "key=value" as after --set; run: its folder below VISAVIS_HOME/runs, else the
-    name. Raises InputError for an unknown name or setting, and where the data is too little.
+    The same call works on a laptop, on a GPU and in each process of `accelerate launch`. name: "judge", "attributes",
+    "parser", "autoencoder", "nano" or a system's slug; data: a data set by name, a folder of photos, a .parquet or
+    .tar; minutes: it stops after so long and goes on by resume=True; settings: "key=value" as after --set; run: its
+    folder below VISAVIS_HOME/runs, else the name. Raises InputError for an unknown name or setting, and where the data
+    is too little.
     """
     from visavis.training.launch import start
 

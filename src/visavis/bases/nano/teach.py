@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from visavis.bases import load
 from visavis.bases.autoencoder import latents
 from visavis.bases.faces import usable
-from visavis.bases.nano.train import Faces
+from visavis.bases.nano.train import Faces, Loss, validation_loss
 from visavis.core.catalogue import Terms, strictest
 from visavis.core.config import within
 from visavis.core.types import Floats, Pixels
@@ -58,8 +58,6 @@ class People(Faces):
         return {"vectors": torch.from_numpy(self.vectors[rows])}
 
 
-Loss = Callable[[nn.Module, Batch, Tensor, Tensor], Tensor]
-"""loss(module, batch, level [B], noise): flow matching, everybody said."""
 Draw = Callable[[Any, Any, Batch, Sequence[int], int], Iterator[Pixels]]
 """draw(pipeline, module, batch, seeds, steps): a picture of each person of a batch."""
 
@@ -72,7 +70,10 @@ def plan(
     draw: Draw,
     people: type[People] = People,
 ) -> Plan:
-    """Of a run that trains one module. Raises InputError where the set is too small or there is no base."""
+    """Of a run that trains one module; loss: everybody said.
+
+    Raises InputError where the set is too small or there is no base.
+    """
     torch.manual_seed(config.schedule.seed)
     ((name, module),) = modules.items()
     pipeline, (coder, digest) = load.base(config.base).pipeline, _coder(config)
@@ -94,7 +95,7 @@ def plan(
 
     def validate(modules: Modules) -> dict[str, float]:
         likeness = _likeness(pictures(modules, 1, 10), watched.vectors[shown])
-        return {"score": -_validation_loss(modules[name], fixed, loss), "likeness_a": likeness}
+        return {"score": -validation_loss(modules[name], fixed, loss), "likeness_a": likeness}
 
     def sheet(modules: Modules) -> Pixels:
         """A photo of each of some people whom it never saw, and pictures of them."""
@@ -119,18 +120,6 @@ def pinned(config: Config) -> dict[str, str]:
 
 def _coder(config: Config) -> tuple[Any, str]:
     return latents.load(str(load.place(config.base)[0] / "vae"))
-
-
-@torch.no_grad()
-def _validation_loss(module: nn.Module, batches: Sequence[Batch], loss: Loss) -> float:
-    """On fixed batches with fixed noise, at evenly spread levels."""
-    device, total = next(module.parameters()).device, 0.0
-    for number, batch in enumerate(batches):
-        batch = {key: value.to(device) for key, value in batch.items()}
-        noise = torch.randn(batch["latents"].shape, generator=torch.Generator().manual_seed(number)).to(device)
-        level = (torch.arange(len(noise), device=device) + 0.5) / len(noise)
-        total += float(loss(module, batch, level, noise))
-    return total / len(batches)
 
 
 def _likeness(pictures: Pixels, vectors: Floats) -> float:

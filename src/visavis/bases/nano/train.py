@@ -6,7 +6,7 @@ needs fewer steps; A stands in the loss and therefore judges nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,7 @@ def plan(config: Config) -> Plan:
     fixed = [watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(shown, min(len(shown), 8))]
 
     def validate(modules: Modules) -> dict[str, float]:
-        return {"score": -validation_loss(modules["nano"], fixed)}
+        return {"score": -validation_loss(modules["nano"], fixed, lambda *given: losses(*given)[0])}
 
     def sheet(modules: Modules) -> Pixels:
         """Half a row for each prompt of SHOWN, the same noise at every checkpoint."""
@@ -206,19 +206,20 @@ def ship(config: Config, run: Path, terms: Terms) -> Path:
         return ship_folder("nano", Path(made) / "nano", terms, config.data, "visavis train nano --ship")
 
 
+Loss = Callable[[nn.Module, Batch, Tensor, Tensor], Tensor]
+"""loss(module, batch, level [B], noise [B, C, H, W]): flow matching, a scalar."""
+
+
 @torch.no_grad()
-def validation_loss(module: nn.Module, batches: Sequence[Batch]) -> float:
-    """Flow matching's loss on fixed batches with fixed noise, at evenly spread levels."""
+def validation_loss(module: nn.Module, batches: Sequence[Batch], loss: Loss) -> float:
+    """On fixed batches with fixed noise, at evenly spread levels."""
     module.eval()
-    device = next(module.parameters()).device
-    total = 0.0
+    device, total = next(module.parameters()).device, 0.0
     for number, batch in enumerate(batches):
         batch = {k: v.to(device) for k, v in batch.items()}
-        clean = batch["latents"]
-        generator = torch.Generator().manual_seed(number)
-        noise = torch.randn(clean.shape, generator=generator).to(device)
-        level = (torch.arange(len(clean), device=device) + 0.5) / len(clean)
-        total += float(losses(module, batch, level, noise)[0])
+        noise = torch.randn(batch["latents"].shape, generator=torch.Generator().manual_seed(number)).to(device)
+        level = (torch.arange(len(noise), device=device) + 0.5) / len(noise)
+        total += float(loss(module, batch, level, noise))
     return total / len(batches)
 
 

@@ -17,7 +17,7 @@ pytest.importorskip("datasets")
 from visavis.bases.autoencoder import train as coder  # noqa: E402
 from visavis.bases.autoencoder.latents import load  # noqa: E402
 from visavis.bases.load import read  # noqa: E402
-from visavis.blocks.images import to_tensor  # noqa: E402
+from visavis.blocks.images import to_pixels, to_tensor  # noqa: E402
 from visavis.core.errors import InputError  # noqa: E402
 from visavis.training import launch  # noqa: E402
 from visavis.training.packing import pack  # noqa: E402
@@ -80,6 +80,27 @@ def test_a_pack_of_frames_is_enough(faces: Path, home: Path, tmp_path: Path, mon
     settings = [*QUICK, "each=1", "align=0", f"autoencoder={folder / 'best.safetensors'}"]
     result, _ = launch.start("nano", data=data, settings=settings)
     assert result.finished and result.figures["score"] < 0
+
+
+def test_a_judge_sees_through_the_autoencoder(faces: Path, teacher: Path, home: Path) -> None:
+    _, folder = launch.start("autoencoder", data=str(faces), settings=[*QUICK, "perceptual=0", "critic=0"])
+    coder = str(folder / "best.safetensors")
+    asked = [*QUICK, f"teachers={teacher}", "views=2", "plain=1"]
+    _, first = launch.start("judge", data=str(faces), settings=asked)
+    asked += [f"start={first / 'best.safetensors'}", "decoded=1"]
+    result, last = launch.start("judge", data=str(faces), settings=[*asked, f"autoencoder={coder}"], run="last")
+    assert result.finished and json.loads((last / "run.json").read_text())["config"]["autoencoder_digest"]
+
+    config = launch.configured(launch.recipe("judge"), str(faces), [*asked, f"autoencoder={coder}"])
+    learnt, random = launch.recipe("judge").plan(config).batches, np.random.default_rng(0)
+    module, _ = load(coder)
+    photo = picture_of(faces)[:1]
+    with torch.no_grad():
+        copied = to_pixels(module.decode(module.encode(photo).latent_dist.mean).sample)[0]
+    seen = learnt.portrait(0, random)
+    assert np.abs(seen.astype(int) - copied).max() <= 1 and np.abs(seen.astype(int) - to_pixels(photo)[0]).mean() > 5
+    with pytest.raises(InputError, match="goes with decoded"):
+        launch.start("judge", data=str(faces), settings=["autoencoder=x"])
 
 
 def test_squares_of_frames_are_learnt_from(faces: Path, home: Path) -> None:

@@ -44,22 +44,6 @@ def faces(small: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> 
     return parquet_of(tmp_path_factory.mktemp("set") / "faces.parquet", rows)
 
 
-@pytest.fixture
-def teacher(tmp_path: Path) -> Path:
-    """A recogniser of a user's own: a random projection of the crop."""
-    from torch import nn
-
-    torch.manual_seed(0)
-    path = tmp_path / "teacher.onnx"
-    net = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(3 * 14 * 14, 32))
-    example = torch.zeros(1, 3, 112, 112)
-    axes = {"faces": {0: "N"}, "vectors": {0: "N"}}
-    torch.onnx.export(
-        net, (example,), str(path), dynamo=False, input_names=["faces"], output_names=["vectors"], dynamic_axes=axes
-    )
-    return path
-
-
 def session(path: Path) -> Any:
     import onnxruntime
 

@@ -19,9 +19,9 @@ from visavis.core.errors import InputError, missing_extra
 from visavis.core.settings import settings as machine
 from visavis.training.runs import run_folder
 
-# The bases' recipes lie in their own room, above this one, and are only named here.
+# What needs the bases lies in their room, above this one, and are only named here.
 RECIPES = {
-    "judge": "visavis.training.recipes.judge",
+    "judge": "visavis.bases.autoencoder.judge",
     "attributes": "visavis.training.recipes.attributes",
     "parser": "visavis.training.recipes.parser",
     "autoencoder": "visavis.bases.autoencoder.train",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visavis.bases.autoencoder.model import CHANNELS, SIDE, autoencoder, fold
-from visavis.blocks.images import to_tensor
+from visavis.blocks.images import to_pixels, to_tensor
 from visavis.core import weights
 from visavis.core.catalogue import Terms
 from visavis.core.errors import InputError
@@ -95,4 +95,19 @@ def latents(rows: Prepared, module: AutoencoderKL, digest: str) -> Column:
             [module.encode(some.to(module.device)).latent_dist.mean.cpu() for some in torch.split(both, BATCH)]
         )
         kept.add(keys, made.view(len(keys), 2, CHANNELS, SIDE, SIDE).half().numpy())
+    return kept
+
+
+@torch.no_grad()
+def decoded(rows: Prepared, module: AutoencoderKL, digest: str) -> Column:
+    """The column uint8 [128, 128, 3] of every row's frame through the autoencoder. digest: as for `latents`."""
+    kept = Column("decoded", f"{digest} {rows.variant}".strip(), "u1", (SIDE * 8, SIDE * 8, 3))
+    stored = rows.column("portrait")
+    missing = np.flatnonzero(kept.rows(rows.keys) < 0)
+    module = module.to(PartialState().device)
+    for start in track(range(0, len(missing), CHUNK), "frames through the autoencoder"):
+        keys = [rows.keys[i] for i in missing[start : start + CHUNK]]
+        images = torch.split(to_tensor(stored.take(stored.rows(keys))), BATCH)
+        means = (module.encode(some.to(module.device)).latent_dist.mean for some in images)
+        kept.add(keys, np.concatenate([to_pixels(module.decode(some).sample) for some in means]))
     return kept

@@ -7,6 +7,7 @@ nothing outside that frame. Besides the photos it learns the teacher's answers o
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -112,12 +113,12 @@ def made_up(config: Config) -> dict[str, Tensor]:
     return {"images": torch.rand(count, 3, SIZE, SIZE) * 2 - 1, "targets": targets}
 
 
-def plan(config: Config) -> Plan:
-    """Raises InputError where the set is too small or a teacher cannot be had."""
+def plan(config: Config, kind: Callable[..., Faces] | None = None) -> Plan:
+    """kind: in place of Faces. Raises InputError where the set is too small or a teacher cannot be had."""
     torch.manual_seed(config.schedule.seed)
     rows, val = enough(prepare(source(config.data), COLUMNS), 50, 5)
     teachers = [teacher(name) for name in config.teachers]
-    faces = Faces(rows, config, [targets(rows, teachers, view) for view in range(config.views)])
+    faces = (kind or Faces)(rows, config, [targets(rows, teachers, view) for view in range(config.views)])
     asked = targets(val, teachers, 0)
     modules = build(config)
     if config.margin:
@@ -191,9 +192,17 @@ class Faces:
         made, portraits = [], self.stored.array()
         for row, view in zip(rows, views, strict=True):
             mix = self.mixes[view]
-            face, partner = (portraits[self.places[i]] for i in (row, mix.partner[row]))
-            made.append(self.augment(mix.mixed(row, face, partner, "portrait"), SIZE, random))
+            if view:
+                face, partner = (portraits[self.places[i]] for i in (row, mix.partner[row]))
+                face = mix.mixed(row, face, partner, "portrait")
+            else:
+                face = self.portrait(row, random)
+            made.append(self.augment(face, SIZE, random))
         return np.stack(made), views, rows
+
+    def portrait(self, row: int, random: np.random.Generator) -> Pixels:
+        """The frame of a photo as it is learnt from."""
+        return np.asarray(self.stored.array()[self.places[row]])
 
 
 def targets(rows: Prepared, teachers: list[Teacher], view: int) -> NDArray[np.float16]:

@@ -2,7 +2,8 @@
 
 One photo in, four prompts, two seeds. Likeness by the judge to other photos of the person; A's value beside it, since A
 helped to make most of the pictures. Ceilings: what the autoencoder leaves of the photo that was shown, and what the
-judge could know from A's vector alone.
+judge could know from A's vector alone. Two plain ways beside them (bench/plain.py), the tuned one on FIFTY of the
+people; every row says its likeness on those too.
 """
 
 from __future__ import annotations
@@ -15,23 +16,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.bench.canvas import see
 from visavis.bench.figures import Figure, bootstrap, write
-from visavis.bench.obeyed import judged, learnt, obeyed
+from visavis.bench.obeyed import learnt
 from visavis.bench.people import Cosines, Gallery, Somebody, cosines, gallery, people
+from visavis.bench.plain import TUNED, Told, Tuned
+from visavis.bench.trade import Place, answers, draw, trade
 from visavis.core import registry, weights
-from visavis.core.card import Asked, Drawn, Progress, Spec
+from visavis.core.card import Card, Spec
 from visavis.core.errors import missing_extra
 from visavis.core.types import Floats
-from visavis.faces.attributes import raw
 from visavis.faces.frame import bearing, vectors_a
 from visavis.faces.judge import judge_portraits
 from visavis.faces.score import standardised
 from visavis.media.sheet import grid
 from visavis.run.likeness import anchors, apart
+from visavis.training.splits import by_hash
 
 PROMPTS = ("smiling", "serious, looking left", "smiling, looking right", "a person of 60, serious")
 SEEDS, SHOWN = 2, 8
+FIFTY = 50  # people of the tuned baseline
 RIDGE = 30.0
 
 
@@ -44,55 +47,50 @@ def run(folder: Path | None = None, base: str = "nano") -> None:
     started, shown = time.time(), people("test")
     made_base = load(base)
     figures, notes = _ceilings(shown), [f"{len(PROMPTS)} prompts x {SEEDS} seeds a person: {'; '.join(PROMPTS)}"]
-    rows: dict[str, Any] = {"nano_text": Told(made_base)}
+    rows: dict[str, Any] = {"nano_text": Told(made_base), "lora": Tuned(made_base)}
     for card in registry.systems_for("create.portrait"):
         missing = [name for name in card.weights if not weights.found(name)]
         if missing:
             notes.append(f"not measured: {card.slug} (its weights do not ship)")
             continue
         rows[card.slug] = registry.part(card.slug, "use").load(Spec(base, card.options()))
+    fifty = by_hash([somebody.name for somebody in shown], FIFTY)
     for name, ready in rows.items():
+        theirs = [one for one, chosen in zip(shown, fifty, strict=True) if chosen] if name == "lora" else shown
         began = time.perf_counter()
-        made = gallery(ready, shown, PROMPTS, SEEDS)
-        seconds = (time.perf_counter() - began) / (len(shown) * len(PROMPTS) * SEEDS)
-        figures += _figures(name, made, shown, seconds)
+        made = gallery(ready, theirs, PROMPTS, SEEDS)
+        seconds = (time.perf_counter() - began) / (len(theirs) * len(PROMPTS) * SEEDS)
+        figures += _figures(name, made, theirs, seconds)
         if folder:
-            _sheet(folder / f"create-{name}.png", made, shown)
+            _sheet(folder / f"create-{name}.png", made, theirs)
+    figures += _trades([registry.card(name) for name in rows if name in registry.cards()], base, figures)
+    steps = rows["lora"].steps
+    notes.append(f"lora: rank 8, {TUNED:.0f} s a person, {min(steps)} to {max(steps)} steps of 8; seconds hold them")
     write("create", figures, seed=0, started=started, notes=notes)
 
 
-class Told:
-    """The plain baseline: nano, told the person's gender presentation and age alone."""
-
-    terms = "permissive"
-
-    def __init__(self, base: Any) -> None:
-        self.base = base
-
-    def check(self, asked: Asked) -> None:
-        self.base.check(asked.prompt)
-
-    def __call__(self, asked: Asked, seed: int, progress: Progress) -> Any:
-        age, female, _ = raw(asked.people[0][0].crop("portrait").pixels[None])
-        who = "woman" if female[0] > 0.5 else "man"
-        said = asked.prompt.replace("a person", f"a {who}")
-        if who not in said:
-            said = f"a {who} of {round(float(age[0, 0]))}, {said}"
-        for picture in self.base.pictures(said, asked.n, seed=seed, steps=asked.steps, guidance=asked.guidance):
-            yield Drawn(picture)
+def _trades(cards: Sequence[Card], base: str, figures: Sequence[Figure]) -> list[Figure]:
+    """Of every system with a dial, drawn beside what was measured of all."""
+    values = {figure.name: figure.value for figure in figures}
+    made = [trade(card, base, people("val"), PROMPTS) for card in cards if card.dial]
+    names = [name.removesuffix(".prompt_accuracy") for name in values if name.endswith(".prompt_accuracy")]
+    points = [Place(name, 0, values[f"{name}.likeness"], values[f"{name}.prompt_accuracy"]) for name in names]
+    draw([place for places, _ in made for place in places], points)
+    return [figure for _, theirs in made for figure in theirs]
 
 
 def _figures(name: str, made: Gallery, shown: Sequence[Somebody], seconds: float) -> list[Figure]:
     found = cosines(made, shown)
     by_a = _by_a(made, shown)
     captions = [prompt for _ in shown for prompt in PROMPTS for _ in range(SEEDS)]
-    pictures = np.stack([picture for pictures in made.pictures for picture in pictures])
-    right = np.concatenate([a.right for a in obeyed(judged(see(pictures, f"{name}: looking"), captions)).values()])
+    right = answers(made, captions, name)
     copied, units = _copied(made, shown)
-    n = len(shown)
+    n, some = len(shown), by_hash([somebody.name for somebody in shown], FIFTY)
+    among = Cosines(found.made[np.ix_(some, some)], found.shown[np.ix_(some, some)])
     shares = bootstrap(copied, units=units)
     return [
         Figure(f"{name}.likeness", found.likeness(), *found.interval(), "likeness", "higher", n),
+        Figure(f"{name}.likeness.fifty", among.likeness(), *among.interval(), "likeness", "higher", int(some.sum())),
         Figure(f"{name}.likeness_a", by_a.likeness(), *by_a.interval(), "likeness", "neither", n),
         Figure(f"{name}.prompt_accuracy", float(right.mean()), *bootstrap(right), n=len(right)),
         Figure(f"{name}.copy_paste", float(copied.mean()), *shares, "share", "lower", len(copied)),

@@ -34,7 +34,8 @@ class Card:
     """One system: everything about the method, nothing that runs.
 
     tasks: names of the tasks that it does; idea: one sentence; base: the generator it stands on unless another is
-    named, "" for none; options: a dataclass of `core.task.option` fields; weights: their names in the store; trains:
+    named, "" for none; options: a dataclass of `core.task.option` fields; dial: the one of them that trades likeness
+    against the prompt; weights: their names in the store; trains:
     it has weights of its own; limits: plain words.
     """
 
@@ -46,6 +47,7 @@ class Card:
     limits: str
     base: str = ""
     options: type[Any] = NoOptions
+    dial: str = ""
     weights: tuple[str, ...] = ()
     trains: bool = False
     claim: Claim | None = None

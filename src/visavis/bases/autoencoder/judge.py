@@ -1,5 +1,7 @@
-"""The judge's training (training/recipes/judge.py), where a share of the photos may be seen through the autoencoder: the
-pictures that it judges all come out of one, and it shall not take that one's texture for a person's."""
+"""The judge's training (training/recipes/judge.py), where a share of the photos may be seen through the autoencoder.
+
+All pictures that it judges come out of one, and it shall not take that one's texture for a person's.
+"""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ CARD = Card(
     ),
     base="nano",
     options=Options,
+    dial="adapter_scale",
     weights=("instantid",),
     trains=True,
     claim=Claim(

@@ -30,6 +30,7 @@ CARD = Card(
     ),
     base="nano",
     options=Options,
+    dial="sigma",
     weights=("photoverse",),
     trains=True,
     claim=Claim(

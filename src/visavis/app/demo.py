@@ -1,4 +1,7 @@
-"""`visavis demo`: one page that says who is on a folder of photos, which show the same person, and how sure that is."""
+"""`visavis demo`: one page that says who is on a folder of photos, which show the same person, and how sure that is.
+
+Where a system can, it also shows portraits that were made of one of them.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from PIL import Image
 
 from visavis.app import words
 from visavis.app.draw import draw_faces
+from visavis.app.drawn import Drawn, draw, section
 from visavis.app.say import say
 from visavis.app.story import Story, tell
 from visavis.core import weights
@@ -50,19 +54,21 @@ class Findings:
 
 
 def demo(folder: Path | None, out: Path) -> Path:
-    """Writes OUT/index.html, self-contained; without a folder for the six free portraits."""
+    """Writes OUT/index.html, beside it what was made; without a folder for the six free portraits."""
     found = _look(folder)
     faces = found.faces
     matches = {pair: match(faces[pair[0]], faces[pair[1]]) for pair in combinations(range(len(faces)), 2)}
     groups = group(faces, matches)
     members = [faces[i] for i in groups[0]] if groups else []
     story = tell([own for _, own in found.photos], members)
-    page = _page(found, matches, groups, folder, story)
+    drawn = draw(faces[groups[0][0]], out) if groups else None
+    page = _page(found, matches, groups, folder, story, drawn)
     target = out / "index.html"
     write_bytes(target, page.encode())
     if story:
         write_bytes(out / RECEIPT, story.proof)
-    for line in (*_summary(found, groups), *(_told(story) if story else ())):
+    told = [*(_told(story) if story else ()), *([drawn.line()] if drawn else ())]
+    for line in (*_summary(found, groups), *told):
         say(line)
     return target
 
@@ -131,6 +137,7 @@ def _page(
     groups: list[list[int]],
     folder: Path | None,
     story: Story | None,
+    drawn: Drawn | None,
 ) -> str:
     faces = found.faces
     of = {i: number for number, members in enumerate(groups) for i in members}
@@ -151,6 +158,7 @@ def _page(
         else "<p>There is only one person.</p>",
         undecided=f"<h2>Left open</h2>{open_pairs}" if doubtful else "",
         album=_album(story) if story else "",
+        portraits=section(drawn, _face(drawn.face)) if drawn else "",
         photos="".join(_photo(photo, own) for photo, own in found.photos),
         failed=f"<h2>Not read</h2><ul>{failed}</ul>" if failed else "",
         origin=escape(_origin(next(iter(matches.values()), None))),

@@ -1,4 +1,4 @@
-# make demo: install and run the main job · make test: everything that must hold · make bench: every figure
+# make demo: install and run the main job · make test: everything that must hold · make bench: every figure · make golden: the authors' own numbers against ours
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -7,7 +7,7 @@ ML_TESTS = tests/training tests/blocks tests/bases tests/systems
 TORCH ?= torch==2.13.0
 TORCH_FLAGS ?=
 
-.PHONY: demo test bench install check base-install clean
+.PHONY: demo test bench golden install check base-install clean
 
 $(BIN)/visavis: pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,10 @@ test: check $(VENV)/.dev
 
 bench: $(ML)/.dev
 	$(ML)/bin/visavis bench all
+
+# The authors' own numbers (VISAVIS_GOLDEN) against ours; writes results/golden.json.
+golden: $(ML)/.dev
+	$(ML)/bin/python -m pytest --golden tests
 
 clean:
 	rm -rf $(VENV) $(ML) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,61 +1,12 @@
-"""What tests of blocks share: the conformance vectors, and UNets of tiny width in the shapes of three bases."""
+"""What tests of blocks share: UNets of tiny width in the shapes of three bases."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-
-@dataclass(frozen=True)
-class Golden:
-    """One file of conformance vectors; fp16 weights are cast up."""
-
-    name: str
-    config: dict[str, Any]
-    weights: dict[str, Any]
-    given: dict[str, Any]
-    out: dict[str, Any]
-
-    def part(self, prefix: str) -> dict[str, Any]:
-        """Weights whose keys start so, without it."""
-        return {key.removeprefix(prefix): value for key, value in self.weights.items() if key.startswith(prefix)}
-
-    def check(self, ours: Any, name: str) -> float:
-        """The largest difference to an output, which the tolerance must allow."""
-        wanted = self.out[name]
-        assert ours.shape == wanted.shape
-        apart = float((ours.detach() - wanted).abs().max())
-        assert apart <= 1e-4 * max(1.0, float(wanted.abs().max())), f"{self.name} {name}: {apart}"
-        print(f"{self.name} {name}: {apart:.1e}")  # noqa: T201
-        return apart
-
-
-@pytest.fixture(scope="session")
-def golden() -> Callable[[str], Golden]:
-    """Reads a file of VISAVIS_GOLDEN by name; the test is skipped where there is none."""
-
-    def read(name: str) -> Golden:
-        path = Path(os.environ.get("VISAVIS_GOLDEN", "")) / f"{name}.safetensors"
-        if not os.environ.get("VISAVIS_GOLDEN") or not path.is_file():
-            pytest.skip(f"VISAVIS_GOLDEN has no {name}")
-        from safetensors import safe_open
-
-        with safe_open(path, "pt") as file:
-            config = json.loads(file.metadata()["config"])
-            kept: dict[str, dict[str, Any]] = {"weights": {}, "in": {}, "out": {}}
-            for key in file.keys():  # noqa: SIM118
-                kind, inner = key.split("/", 1)
-                value = file.get_tensor(key)
-                kept[kind][inner] = value.float() if kind == "weights" and value.is_floating_point() else value
-        return Golden(name, config, kept["weights"], kept["in"], kept["out"])
-
-    return read
+from tests.golden import golden  # noqa: F401
 
 
 def tiny_nano() -> Any:

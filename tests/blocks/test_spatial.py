@@ -17,17 +17,17 @@ POINTS = np.array([[40.7, 50.2], [86.1, 48.9], [63.0, 70.0], [46.2, 92.5], [82.4
 
 def test_pictures_of_instantid(golden: Any) -> None:
     file = golden("instantid_keypoints")
-    given, out = file.given, file.out
+    given = file.given
     top, left, bottom, right = given["picture_1024_crop_yxyx"].tolist()
     whole = key_points(given["kps_1024"].numpy(), (1024, 1024))  # the paper's sizes are ours at 1024
-    assert np.array_equal(whole[top:bottom, left:right], out["picture_1024_crop"].numpy())
+    file.same(whole[top:bottom, left:right], "picture_1024_crop")
     whole[top:bottom, left:right] = 0
     assert not whole.any()
     small = key_points(given["kps_128"].numpy(), (128, 128), 10, 4)
-    assert np.array_equal(small, out["picture_128"].numpy())
+    file.same(small, "picture_128")
     width, height = given["size_rect_wh"].tolist()
     rect = key_points(given["kps_rect"].numpy(), (height, width), 10, 4)
-    assert np.array_equal(rect, out["picture_rect"].numpy())
+    file.same(rect, "picture_rect")
 
 
 def test_sizes_follow_the_resolution() -> None:

@@ -52,10 +52,10 @@ def test_unit_length_and_shape(chips: Pixels) -> None:
     assert np.isfinite(embed.embed_chips(np.zeros((1, 150, 150, 3), np.uint8))).all()
 
 
-@pytest.mark.parametrize(("mirror", "golden"), [(True, MIRRORED), (False, PLAIN)])
-def test_golden_relations(chips: Pixels, mirror: bool, golden: list[list[float]]) -> None:
+@pytest.mark.parametrize(("mirror", "wanted"), [(True, MIRRORED), (False, PLAIN)])
+def test_golden_relations(chips: Pixels, mirror: bool, wanted: list[list[float]]) -> None:
     vectors = embed.embed_chips(chips, mirror=mirror)
-    assert np.triu(vectors @ vectors.T) == pytest.approx(np.array(golden), abs=1e-3)
+    assert np.triu(vectors @ vectors.T) == pytest.approx(np.array(wanted), abs=1e-3)
 
 
 def test_batch_is_single(many: Pixels) -> None:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
 
 from visavis.run.multiid import group_scores, scores
 
 
-def test_the_authors_numbers() -> None:
-    path = Path(os.environ.get("VISAVIS_GOLDEN", "")) / "withanyone_copy.safetensors"
-    if not os.environ.get("VISAVIS_GOLDEN") or not path.is_file():
-        pytest.skip("VISAVIS_GOLDEN has no withanyone_copy")
-    from safetensors.numpy import load_file
-
-    kept = load_file(path)
-    ours = scores(*(kept[f"in/{name}"] for name in ("generated", "target", "reference"))).copy_paste
-    assert np.abs(ours - kept["out/m_cp"]).max() <= 1e-4
-    group = group_scores(*(kept[f"in/group.{name}"] for name in ("generated", "target", "reference")))
-    assert group is not None and np.abs(group.copy_paste - kept["out/group.m_cp"]).max() <= 1e-4
+def test_the_authors_numbers(golden: Any) -> None:
+    file = golden("withanyone_copy", "np")
+    names = ("generated", "target", "reference")
+    file.check(scores(*(file.given[name] for name in names)).copy_paste, "m_cp")
+    group = group_scores(*(file.given[f"group.{name}"] for name in names))
+    assert group is not None
+    file.check(group.copy_paste, "group.m_cp")
 
 
 def test_a_copy_of_the_reference_scores_1_and_the_truth_minus_1() -> None:

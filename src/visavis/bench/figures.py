@@ -42,7 +42,7 @@ def results_folder() -> Path:
 def document(figures: Sequence[Figure], *, seed: int, started: float, notes: Sequence[str] = ()) -> dict[str, Any]:
     """The JSON of a measurement. started: time.time() at the start of the command."""
     made: dict[str, Any] = {
-        "command": "visavis " + " ".join(sys.argv[1:]),
+        "command": " ".join(["pytest" if "pytest" in sys.argv[0] else "visavis", *sys.argv[1:]]),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
         "machine": machine(),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import visavis
-from visavis.bench import probe
+from visavis.bench import made, probe
 from visavis.bench.figures import Figure, write
 from visavis.bench.peer import Peer
 from visavis.bench.vectors import data_folder, decode, parquet_rows
@@ -54,12 +54,16 @@ def run() -> None:
         figures += _path(peer, "path.whole", photos.wholes)
         figures += _batches(photos)
         figures += _memory(peer, photos, Path(folder))
+        lacking = made.missing()
+        if not lacking:
+            figures += made.figures(weights.path("portrait_obama"), Path(folder))
     notes = [
         f"peer: face_recognition {facts['face_recognition']}, dlib {facts['dlib']} compiled with AVX "
         f"{_yes(facts['avx'])}, BLAS {_yes(facts['blas'])}, LAPACK {_yes(facts['lapack'])}, CUDA {_yes(facts['cuda'])}",
         "embed.*: 64 chips; ours with the mirror image unless the name says plain; dlib by the better of its two calls",
         f"path.*: {CROPS} LFW crops, path.whole.*: {PHOTOS} whole photos, file to vectors; ours as many at a time as "
         "there are cores, one_by_one: each after the other; the peer one by one, as its documentation shows",
+        lacking or "portrait.*: one portrait at a time, loaded; after_seconds: judge, mark, manifest, file",
     ]
     write("speed", figures, seed=0, started=started, notes=notes)
 

@@ -1,8 +1,7 @@
 """Captions from labels and from what the mesh and the pixels say; nothing that only a research-only network knows.
 
-A word is written only where the measure lies beyond its threshold, its opposite beyond the other one; in between
-neither is. left and right are the picture's: a mirrored view has them swapped. Gender is the data set's label of how
-somebody presents, and an age the age that somebody looks like.
+Words have thresholds as in faces/spoken.py; a mirrored view has left and right swapped. Gender is the data set's label
+of how somebody presents, and an age the age that somebody looks like.
 """
 
 from __future__ import annotations
@@ -18,29 +17,17 @@ from numpy.typing import NDArray
 from visavis.bases.nano.words import DECADES, NUMBERS
 from visavis.core.progress import track
 from visavis.core.types import Pixels
+from visavis.faces.spoken import AHEAD, Rule, straight
+from visavis.faces.spoken import RULES as HELD
 from visavis.training.cache import CHUNK, Column
 from visavis.training.prepare import Prepared
 from visavis.training.splits import Labels
 
 OLDEST = int(NUMBERS[-1])
 EMPTY, DROPPED = 0.1, 0.25  # share of captions that are empty, of parts that are left out
-
-
-@dataclass(frozen=True)
-class Rule:
-    """below, above: (threshold, words) of each end of a measure."""
-
-    below: tuple[float, str] | None = None
-    above: tuple[float, str] | None = None
-
-
 # Chosen by eye, on sheets of FairFace train sorted by each measure.
 RULES = {
-    "yaw": Rule((-20, "looking left"), (20, "looking right")),
-    "pitch": Rule((-23, "looking down"), (6, "looking up")),
-    "smile": Rule((0.12, "serious"), (0.6, "smiling")),
-    "mouth": Rule((0.02, "mouth closed"), (0.4, "mouth open")),
-    "eyes": Rule((0.2, "eyes closed"), (0.7, "eyes open")),
+    **HELD,
     "sharpness": Rule((0.5, "blurred"), (0.9, "sharp")),
     "highlights": Rule((-2.0, "dark"), None),
     "white": Rule(None, (0.05, "bright")),
@@ -50,9 +37,7 @@ RULES = {
     "padding": Rule(None, (0.05, "padded")),
 }
 MIRRORED = ("yaw", "side")
-STRAIGHT = (8.0, (-16.0, 2.0))  # degrees: largest yaw, range of pitch
 STRAIGHT_ENOUGH = 20.0  # degrees of yaw up to which the halves of the picture are the halves of the face
-AHEAD = "looking straight"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +57,10 @@ class Described:
         found = []
         for name, rule in RULES.items():
             value = self.measures[name][row] * (-1 if mirrored and name in MIRRORED else 1)
-            for end, beyond in ((rule.below, -1), (rule.above, 1)):
-                if end and beyond * value > beyond * end[0]:
-                    found.append(end[1])
-        low, high = STRAIGHT[1]
-        if abs(self.measures["yaw"][row]) < STRAIGHT[0] and low < self.measures["pitch"][row] < high:
+            words = rule.words(value)
+            if words:
+                found.append(words)
+        if straight(self.measures["yaw"][row], self.measures["pitch"][row]):
             found.append(AHEAD)
         return found
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from visavis.bases.autoencoder.latents import SHIPPED, folded, latents, load, statistics
+from visavis.bases.autoencoder.latents import SHIPPED, SOME, folded, latents, load, statistics
 from visavis.bases.autoencoder.model import autoencoder
 from visavis.bases.faces import usable
 from visavis.blocks.images import to_pixels, to_tensor
@@ -190,7 +190,8 @@ def ship(config: Config, folder: Path, terms: Terms) -> Path:
     """Ships the best weights as the folder `autoencoder` in diffusers' layout, its latents folded."""
     coder, digest = load(str(folder / "best.safetensors"))
     rows, _ = usable(source(config.data), 50, 5)
-    made = folded(coder, *map(torch.from_numpy, statistics(latents(rows, coder, digest), rows)))
+    some = rows.take(np.arange(min(SOME, len(rows))))
+    made = folded(coder, *map(torch.from_numpy, statistics(latents(some, coder, digest), some)))
     with scratch("autoencoder-") as place:
         made.half().save_pretrained(Path(place) / SHIPPED)
         return ship_folder(SHIPPED, Path(place) / SHIPPED, terms, config.data, "visavis train autoencoder --ship")

@@ -57,6 +57,7 @@ SHOWN = (
     "a person, eyes closed",
 )
 GUIDANCE, STEPS = 3.0, 20
+STANDARD = 0.02  # how far means may be from 0 and deviations from 1
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,12 @@ def plan(config: Config) -> Plan:
     train, val = usable(source(config.data), 50, 5)
     modules = build(config)
     nano: Any = modules["nano"]
-    for kept, values in zip((nano.mean, nano.deviation), statistics(latents(train, coder, digest), train), strict=True):
-        kept.copy_(torch.from_numpy(values))
+    mean, deviation = statistics(latents(train, coder, digest), train)
+    # Latents that have these units already stay what they are, and the autoencoder's file the same to the byte: what
+    # was computed with it holds for nano's own.
+    if max(np.abs(mean).max(), np.abs(deviation - 1).max()) > STANDARD:
+        nano.mean.copy_(torch.from_numpy(mean))
+        nano.deviation.copy_(torch.from_numpy(deviation))
     aligned = config.align > 0
     faces, watched = (Faces(rows, config.schedule, coder, digest, aligned) for rows in (train, val))
     optimizer = torch.optim.AdamW(modules["nano"].parameters(), config.rate, weight_decay=config.weight_decay)

@@ -57,7 +57,7 @@ class Config:
     critic: float = 0.01
     late: float = 0.75
     crop: int = SIZE
-    groups: int = 16
+    groups: int = 4
     schedule: Schedule = Schedule(steps=8_000, batch=16, warmup=200, decay=0.3, ema=0.998, clip=1.0, every=10)
 
     def __post_init__(self) -> None:

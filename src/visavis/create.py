@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from visavis.core.task import PhotoLike
-from visavis.core.tasks import CreatePortrait
+from visavis.core.tasks import CreateIdentity, CreatePortrait
 
 if TYPE_CHECKING:
     from visavis.core.types import Face
     from visavis.people.persons import Person
+    from visavis.run.identities import MadeUp
     from visavis.run.output import Made
 
-_DEFAULTS = CreatePortrait("", "")
+_DEFAULTS, _PEOPLE = CreatePortrait("", ""), CreateIdentity()
 
 
 def portrait(
@@ -64,3 +65,25 @@ def portrait(
     )
     where = album or (person.album or None if isinstance(person, Person) else None)
     return list(portraits(inputs, options, album=where).pictures())
+
+
+def identity(
+    n: int = _PEOPLE.n,
+    photos: int = _PEOPLE.photos,
+    *,
+    system: str = _PEOPLE.system,
+    seed: int = 0,
+    base: str = "",
+    steps: int = _PEOPLE.steps,
+    guidance: float = _PEOPLE.guidance,
+    **options: Any,
+) -> list[MadeUp]:
+    """n people whom nobody has met, each on so many pictures: `MadeUp.pictures`, and `.alike`, how alike these are for
+    the judge. Person i follows from seed + i alone. options: of the system (`visavis card`).
+
+    Raises InputError for what the system cannot do or lacks, RefusedError for want of permissive terms.
+    """
+    from visavis.run.identities import identities
+
+    inputs = CreateIdentity(n, photos, system, "", seed, base, steps, guidance)
+    return list(identities(inputs, options).people())

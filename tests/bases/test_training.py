@@ -91,7 +91,7 @@ def test_a_judge_sees_through_the_autoencoder(faces: Path, teacher: Path, home: 
     coder = str(folder / "best.safetensors")
     asked = [*QUICK, f"teachers={teacher}", "views=2", "plain=1"]
     _, first = launch.start("judge", data=str(faces), settings=asked)
-    asked += [f"start={first / 'best.safetensors'}", "decoded=1"]
+    asked += [f"start={first / 'best.safetensors'}", "decoded=1", "frames=20"]
     result, last = launch.start("judge", data=str(faces), settings=[*asked, f"autoencoder={coder}"], run="last")
     assert result.finished and json.loads((last / "run.json").read_text())["config"]["autoencoder_digest"]
 
@@ -103,6 +103,8 @@ def test_a_judge_sees_through_the_autoencoder(faces: Path, teacher: Path, home: 
         copied = to_pixels(module.decode(module.encode(photo).latent_dist.mean).sample)[0]
     seen = learnt.portrait(0, random)
     assert np.abs(seen.astype(int) - copied).max() <= 1 and np.abs(seen.astype(int) - to_pixels(photo)[0]).mean() > 5
+    other = to_tensor(np.asarray(learnt.stored.array()[learnt.places[30]]))
+    assert np.array_equal(learnt.portrait(30, random), to_pixels(other)[0])  # beyond the first 20
     with pytest.raises(InputError, match="goes with decoded"):
         launch.start("judge", data=str(faces), settings=["autoencoder=x"])
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from visavis.bench.claims import drawn, verdict
+from visavis.bench.claims import decided, drawn, verdict
+from visavis.bench.pairs import Pair, Pooled, prompts, scored
 from visavis.bench.people import Cosines
+from visavis.faces.analyse import find_faces
+from visavis.faces.frame import frame_of
 
 
 def of(share: float, people: int = 12) -> Cosines:
@@ -49,3 +54,40 @@ def test_a_verdict_needs_an_interval_without_zero_and_seeds_that_agree(
     effects: list[float], low: float, high: float, found: str
 ) -> None:
     assert verdict(effects, low, high) == found
+
+
+def test_a_score_of_pictures_is_drawn_over_people() -> None:
+    values, people = np.array([0.1, 0.3, 0.8]), np.array([0, 0, 2])
+    pooled = Pooled.of(values, people, 3)
+    assert pooled.value() == pytest.approx(0.4) and pooled.people == 3
+    assert pooled.value(np.array([0.0, 2, 1])) == pytest.approx(0.8)
+    better, worse = (Pooled.of(values - less, np.arange(3), 3) for less in (0.05, 0))
+    assert np.allclose(drawn([better, better], [worse, worse]), -0.05)
+
+
+def test_an_idea_holds_where_it_copies_less() -> None:
+    people = np.arange(20)
+    values = np.linspace(0.1, 0.4, 20)
+    less, more = ([{"copy_paste": Pooled.of(values - off, people, 20)}] * 2 for off in (0.1, 0.0))
+    assert decided("copy_paste", [less, more]) == "holds" and decided("copy_paste", [more, less]) == "reversed"
+    likeness = [[{"likeness": one["copy_paste"]} for one in arm] for arm in (less, more)]
+    assert decided("likeness", likeness) == "reversed" and decided("copy_paste", [less, less]) == "null"
+
+
+def test_a_picture_of_the_reference_copies_and_one_of_the_truth_does_not(portraits: dict[str, Path]) -> None:
+    faces = {name: find_faces(portraits[name])[0] for name in ("obama", "obama2", "obama3", "biden")}
+    truth, like, other = (frame_of(faces[name]) for name in ("obama3", "obama2", "biden"))
+    pair = Pair(0, faces["obama"], truth, "")
+    values = [scored([made], [pair], 1) for made in (frame_of(faces["obama"]), truth, like, other)]
+    copied, same, alike, stranger = (one.copy_paste.value() for one in values)
+    assert copied == pytest.approx(1, abs=5e-3) and same == pytest.approx(-1, abs=5e-3)
+    assert abs(alike) < 0.6 and abs(stranger) < 0.6
+    assert values[2].sim_gt.value() > values[3].sim_gt.value() + 0.2
+    assert values[0].sim_ref.value() == pytest.approx(1, abs=1e-4)
+
+
+def test_prompts_are_the_other_photo_s_looks_and_ask_for_a_sharp_picture(portraits: dict[str, Path]) -> None:
+    frame = frame_of(find_faces(portraits["obama"])[0]).pixels
+    smiling, nobody = prompts(np.stack([frame, np.full_like(frame, 128)]))
+    assert "smiling" in smiling.split(", ") and smiling.endswith("sharp") and smiling.count("sharp") == 1
+    assert nobody == "sharp"

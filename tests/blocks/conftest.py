@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.golden import golden  # noqa: F401
 
 
 def tiny_nano() -> Any:

@@ -17,8 +17,8 @@ from visavis.core import registry
 from visavis.core.errors import InputError, RefusedError
 from visavis.core.tasks import CreatePortrait
 from visavis.faces.analyse import find_faces
-from visavis.faces.frame import found_in, frame_of
-from visavis.run.likeness import likeness
+from visavis.faces.frame import all_in, found_in, frame_of
+from visavis.run.likeness import likeness, likeness_of_all, recognised
 from visavis.run.runner import portraits as run_of
 
 
@@ -49,6 +49,34 @@ def test_likeness_tells_the_person_from_another_and_a_copy_from_a_likeness(portr
     assert copy.copy_paste == pytest.approx(1, abs=1e-3)  # pasting the photo itself comes out worst
     assert again.likeness > 0.5 > stranger.likeness and again.a > 0.5 > stranger.a
     assert again.copy_paste < 0.8 and stranger.copy_paste < 0.8
+
+
+def test_each_of_two_people_on_a_picture_is_judged_wherever_they_stand(portraits: dict[str, Path]) -> None:
+    him, again, other = (frame_of(find_faces(portraits[name])[0]) for name in ("obama", "obama2", "biden"))
+    found = all_in(np.concatenate([other.pixels, again.pixels], 1))
+    assert len(found) == 2
+    for order in (found, found[::-1]):
+        judged = likeness_of_all(order, [[him], [other]])
+        assert judged is not None and judged[0].likeness > 0.5 and judged[1].likeness > 0.9
+    assert likeness_of_all(found[:1], [[him], [other]]) is None
+
+
+def test_who_is_missing_doubled_or_a_stranger_is_named(portraits: dict[str, Path]) -> None:
+    names = ("obama", "obama2", "obama3", "biden")
+    him, again, third, other = (frame_of(find_faces(portraits[name])[0]) for name in names)
+    shown = [[him], [other]]
+    assert recognised([other, again], shown) == ()
+    assert recognised([again, third], shown) == ("person 1 is there 2 times", "person 2 is not recognised")
+    assert recognised([again], shown) == ("person 2 is not recognised",)
+    assert recognised([again, other], [[him]]) == ("1 face is nobody's who was shown",)
+    assert recognised([], shown) == ("person 1 is not recognised", "person 2 is not recognised")
+
+
+def test_what_the_prompt_asked_and_the_picture_lacks_is_said(toy: None, home: Path, portraits: dict[str, Path]) -> None:
+    prompt = "serious, looking straight"
+    (made,) = run_of(CreatePortrait(portraits["obama"], prompt, system="toy", n=1, no_consent_check=True)).pictures()
+    assert made.facts["asked"] == {"kept": ("looking straight",), "lost": ("serious",), "dragged": ("smiling",)}
+    assert "asked for and not seen: serious; as on the photo: smiling" in made.notes
 
 
 def test_a_made_frame_is_cut_as_a_photo_is(portraits: dict[str, Path]) -> None:
@@ -105,7 +133,8 @@ def test_poor_photos_are_named(toy: None, home: Path, portraits: dict[str, Path]
     image = Image.open(portraits["obama"])
     image.resize((image.width // 10, image.height // 10)).save(tiny)
     assert portraits_of(asked(portraits["obama"])).notes == ()
-    (note,) = portraits_of(asked(portraits["obama"], more=[tiny])).notes
+    note, used = portraits_of(asked(portraits["obama"], more=[tiny])).notes
+    assert used == "2 photos are used."
     assert (note.startswith("tiny.png is poor for this:") and "small" in note) or "tiny" in note
 
 

@@ -22,7 +22,7 @@ CARD = Card(
     slug="toy",
     title="A copy",
     paper="arXiv 0000.00000",
-    tasks=("create.portrait",),
+    tasks=("create.portrait", "create.identity"),
     idea="The nearest to a person is the photo itself.",
     limits="It makes nothing.",
     options=Options,
@@ -33,7 +33,7 @@ CARD = Card(
 USE = """
 import numpy as np
 
-from visavis.core.card import Drawn
+from visavis.core.card import Drawn, Invented
 from visavis.core.errors import InputError
 
 
@@ -44,10 +44,15 @@ class Ready:
         self.options = options
 
     def check(self, asked):
-        if "dragon" in asked.prompt:
+        if not isinstance(asked, Invented) and "dragon" in asked.prompt:
             raise InputError("toy knows no dragons.")
 
     def __call__(self, asked, seed, progress):
+        if isinstance(asked, Invented):
+            for i in range(asked.n * asked.photos):
+                shade = (seed + i // asked.photos) % 256
+                yield Drawn(np.full((128, 128, 3), shade, np.uint8))
+            return
         for i in range(asked.n):
             frame = asked.people[0][0].crop("portrait").pixels.astype(float)
             keep = self.options.strength

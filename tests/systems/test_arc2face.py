@@ -16,8 +16,10 @@ from tests.systems.conftest import QUICK  # noqa: E402
 
 import visavis as vv  # noqa: E402
 from visavis.bases.load import read  # noqa: E402
-from visavis.core.card import Spec  # noqa: E402
+from visavis.blocks.identity.drawn import Crowd  # noqa: E402
+from visavis.core.card import Invented, Spec  # noqa: E402
 from visavis.core.errors import InputError, RefusedError  # noqa: E402
+from visavis.core.ship import ship  # noqa: E402
 from visavis.systems.arc2face import use  # noqa: E402
 from visavis.systems.arc2face.card import Options  # noqa: E402
 from visavis.systems.arc2face.factors import add_factors, factors  # noqa: E402
@@ -31,7 +33,7 @@ def test_from_photos_to_portraits(
     with pytest.raises(InputError, match="arc2face lacks its weights"):
         vv.create.portrait(portraits["obama"], system="arc2face", base=str(nano))
     settings = [f"base={nano}", *QUICK]
-    result, _ = launch.start("arc2face", data=str(faces), settings=settings)
+    result, folder = launch.start("arc2face", data=str(faces), settings=settings)
     assert result.finished and -1 <= result.figures["likeness_a"] <= 1
     assert launch.ship("arc2face").stat().st_size < 16e6
 
@@ -40,7 +42,7 @@ def test_from_photos_to_portraits(
     (again,) = vv.create.portrait(portraits["obama"], n=1, seed=6, **options)
     assert np.abs(second.pixels.astype(int) - again.pixels).max() <= 2  # follows from its seed alone
     assert (first.pixels != second.pixels).any() and first.pixels.shape == (128, 128, 3)
-    assert first.facts["terms"] == "unknown" and first.facts["weights"].keys() == {"arc2face"}
+    assert first.facts["terms"] == "unknown" and first.facts["weights"].keys() == {"arc2face", "arc2face_people"}
     (deaf,) = vv.create.portrait(portraits["obama"], "smiling", n=1, seed=5, **options)
     assert deaf.notes == ("arc2face hears no words",)
     assert np.abs(deaf.pixels.astype(int) - first.pixels).max() <= 2
@@ -48,6 +50,22 @@ def test_from_photos_to_portraits(
     assert (other.pixels != first.pixels).any()
     with pytest.raises(InputError, match="one person"):
         vv.create.portrait(portraits["obama"], beside=[portraits["biden"]], n=1, **options)
+
+    with pytest.raises(InputError, match="too few people to make up others"):  # all photos are of one man
+        vv.create.identity(1, 1, base=str(nano), steps=2)
+    crowds = np.random.default_rng(0).standard_normal((2, 200, 128)).astype(np.float32)
+    told = {"terms": "unknown", "trained_on": "noise", "command": "none"}
+    ship("arc2face_people", Crowd.of(*crowds).arrays(), **told)
+    made, second = vv.create.identity(2, 2, seed=3, base=str(nano), steps=2)
+    (again,) = vv.create.identity(1, 2, seed=4, base=str(nano), steps=2)
+    assert (made.seed, second.seed) == (3, 4) and len(second.pictures) == 2
+    for one, other in zip(second.pictures, again.pictures, strict=True):  # a person follows from their seed alone
+        assert np.abs(one.pixels.astype(int) - other.pixels).max() <= 2
+    assert (made.pictures[0].pixels != second.pictures[0].pixels).any()
+    record = second.pictures[1].facts
+    assert record["task"] == "create.identity" and record["seed"] == 4 and record["photo"] == 1
+    with pytest.raises(InputError, match="weights that ship only"):
+        use.load(Spec(str(nano), Options(), run=str(folder / "best.safetensors"))).check(Invented(1, 1))
 
 
 def test_only_the_word_hears_the_person_and_the_gradient_reaches_it(nano: Path) -> None:

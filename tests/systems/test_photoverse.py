@@ -209,9 +209,9 @@ def test_the_chip_of_a_mirrored_view_shows_the_same_person(portraits: dict[str, 
     to_chip = align.between(frame.mesh, "portrait", "dlib")
     mesh_in_frame = align.to_template(frame.mesh, "dlib")
     assert np.allclose(to_chip, mesh_in_frame, atol=1.5)
+    turned = align.mirrored(to_chip, "portrait", "dlib")
     chips = [
-        align.warp(view, affine, CHIP)
-        for view, affine in ((frame.pixels, to_chip), (frame.pixels[:, ::-1], train._mirrored(to_chip)))
+        align.warp(view, affine, CHIP) for view, affine in ((frame.pixels, to_chip), (frame.pixels[:, ::-1], turned))
     ]
     assert np.abs(chips[0].astype(int) - chips[1][:, ::-1])[8:-8, 8:-8].mean() < 2
     vectors = embed_chips(np.stack(chips))

@@ -26,6 +26,8 @@ USES = {
     "compare": "visavis.app.compare",
     "create.faces": "visavis.app.create",
     "create.portrait": "visavis.app.portrait",
+    "create.identity": "visavis.app.identity",
+    "measure.likeness": "visavis.app.measure",
 }
 
 app = typer.Typer(
@@ -59,7 +61,10 @@ def _late(task: Task) -> forms.Use:
     return use
 
 
-_groups = {"create": typer.Typer(help="Make pictures of faces.", no_args_is_help=True, rich_markup_mode=None)}
+_groups = {
+    name: typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
+    for name, help in (("create", "Make pictures of faces."), ("measure", "Judge pictures that somebody made."))
+}
 for _name, _group in _groups.items():
     app.add_typer(_group, name=_name)
 for _task in TASKS:

@@ -22,13 +22,14 @@ class Told(Protocol):
 class Parts:
     """pipeline: of the base, whose scheduler and decoder are used and whose UNet `network` calls; network: predicts
     under what `told` gives; guidance: one number less than a ladder has conditions; notes: on each picture, for
-    people."""
+    people; wide: how many of the base's own pictures lie side by side in one, which is a portrait frame at 1."""
 
     pipeline: Any
     network: Network
     told: Told
     guidance: tuple[float, ...]
     notes: Sequence[tuple[str, ...]]
+    wide: int = 1
 
     def drawn(self, asked: Asked, seed: int, progress: Progress) -> Iterator[Drawn]:
         """The pictures that were asked for; picture i follows from seed + i alone."""
@@ -36,10 +37,10 @@ class Parts:
         def told(part: slice) -> Sequence[Conditions]:
             return self.told(part, asked.prompt)
 
-        seeds, how = range(seed, seed + asked.n), {"steps": asked.steps, "progress": progress}
+        seeds, how = range(seed, seed + asked.n), {"steps": asked.steps, "wide": self.wide, "progress": progress}
         made = pictures(self.pipeline, self.network, told, seeds, self.guidance, **how)  # type: ignore[arg-type]
         for picture, notes in zip(made, self.notes, strict=True):
-            yield Drawn(picture, notes=notes)
+            yield Drawn(picture, self.wide == 1, notes)
 
 
 class Foundation(Protocol):

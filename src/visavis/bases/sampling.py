@@ -25,14 +25,16 @@ def pictures(
     guidance: Sequence[float],
     *,
     steps: int = 20,
+    wide: int = 1,
     progress: Progress = lambda share: None,
 ) -> Iterator[Pixels]:
     """A picture uint8 [H, W, 3] of each seed, which follows from it alone.
 
-    told: the ladder of conditions (blocks/diffusion/sample.py) of some of the pictures; guidance: one number less.
+    told: the ladder of conditions (blocks/diffusion/sample.py) of some of the pictures; guidance: one number less;
+    wide: how many of the base's own pictures lie side by side in one
     """
     config, device = pipeline.unet.config, next(pipeline.vae.parameters()).device
-    shape = config.in_channels, config.sample_size, config.sample_size
+    shape = config.in_channels, config.sample_size, config.sample_size * wide
     for start in range(0, len(seeds), BATCH):
         part = slice(start, min(start + BATCH, len(seeds)))
         each = generators(seeds[part])

@@ -1,30 +1,47 @@
 """`visavis claim SLUG`: does a paper's one idea hold here? Two arms, with and without it, alike in everything else.
 
 Both arms are trained from the same base with two seeds each and judged on people whom no training saw; the interval of
-the effect comes from drawing people and seeds anew. Holds: no zero inside, and the same sign with both seeds.
+the effect comes from drawing people and seeds anew. Holds: no zero inside, and the same sign with both seeds. What is
+measured is likeness, or `copy_paste`, which the idea makes smaller.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visavis.bench.figures import Figure, results_folder, write
-from visavis.bench.people import DRAWS, Cosines, Somebody, cosines, gallery, people
+from visavis.bench.pairs import Pair, copying, pairs
+from visavis.bench.people import DRAWS, Somebody, cosines, gallery, people
 from visavis.core import registry
-from visavis.core.card import Card, Spec
+from visavis.core.card import Card, Claim, Spec
 from visavis.core.errors import InputError
 from visavis.core.progress import say
 
 SAMPLES, SEEDS, NOISES = 20_000, (0, 1), 2
 QUICK = 64  # samples that show that it runs, not what it finds
+LESS = ("copy_paste",)  # measures of which less is better
+MARGIN = 0.02  # of cosine, by which likeness to the other photo may fall
 Verdict = Literal["holds", "null", "reversed"]
+
+
+class Measured(Protocol):
+    """What one arm and seed came to. people: how many; value: weights [P] say how often each counts."""
+
+    @property
+    def people(self) -> int: ...
+
+    def value(self, weights: NDArray[np.float64] | None = None) -> float: ...
+
+
+Arms = Sequence[Sequence[Mapping[str, Measured]]]
+"""With the idea and without it; of each training seed, by the names of the measures."""
 
 
 def run(slug: str, quick: bool = False, settings: Sequence[str] = ()) -> Path:
@@ -36,26 +53,55 @@ def run(slug: str, quick: bool = False, settings: Sequence[str] = ()) -> Path:
     claim = card.claim
     if claim is None or not card.trains:
         raise InputError(f"{slug} has no claim that is trained.")
-    samples, shown = (QUICK, people("test")[:4]) if quick else (SAMPLES, people("test"))
+    samples = QUICK if quick else SAMPLES
     _budget(card, samples)
-    arms: list[list[Cosines]] = []
+    shown, notes = _shown(claim, 4 if quick else 0)
+    arms: list[list[dict[str, Measured]]] = []
     for arm, told in zip(claim.arms, claim.trained, strict=True):
         arms.append([])
         for seed in SEEDS:
             best = _trained(card, arm, [*settings, *told], seed, samples)
-            arms[-1].append(_measured(card, best, settings, shown, 1 if quick else NOISES))
-    effects = [with_.likeness() - without.likeness() for with_, without in zip(*arms, strict=True)]
-    low, high = np.percentile(drawn(arms[0], arms[1]), [2.5, 97.5])
-    found = verdict(effects, float(low), float(high))
-    figures = [Figure("effect", float(np.mean(effects)), float(low), float(high), "likeness", n=len(shown))]
-    for seed, effect in zip(SEEDS, effects, strict=True):
-        figures.append(Figure(f"effect.seed_{seed}", effect, unit="likeness"))
-    for name, measured in zip(("with", "without"), arms, strict=True):
-        value = float(np.mean([one.likeness() for one in measured]))
-        figures.append(Figure(f"likeness.{name}", value, unit="likeness", n=len(shown)))
-    notes = [f"verdict: {found}", claim.question, f"with: {claim.arms[0]}; without: {claim.arms[1]}", claim.expected]
+            figures_of, said = _measured(card, best, settings, shown, 1 if quick else NOISES)
+            arms[-1].append(figures_of)
+            notes += [f"{arm}, seed {seed}: {sentence}" for sentence in said]
+    said = [f"verdict: {decided(claim.measure, arms)}", claim.question]
+    said += [f"with: {claim.arms[0]}; without: {claim.arms[1]}", claim.expected]
+    if "sim_gt" in arms[0][0]:
+        _, low, _ = _effects("sim_gt", arms)
+        inferior = "is non-inferior" if low > -MARGIN else "is not shown to be non-inferior"
+        notes.append(f"likeness to the other photo {inferior}: lower end {low:.3f}, margin {-MARGIN}")
+    figures = [figure for name in arms[0][0] for figure in _figures(name, arms, name != claim.measure)]
     name = f"claims/{slug}-quick" if quick else f"claims/{slug}"
-    return write(name, figures, seed=0, started=started, notes=[*notes, f"{samples} samples an arm and seed"])
+    notes.append(f"{samples} samples an arm and seed")
+    return write(name, figures, seed=0, started=started, notes=[*said, *notes])
+
+
+def decided(name: str, arms: Arms) -> Verdict:
+    """By one measure."""
+    effects, low, high = _effects(name, arms)
+    if name in LESS:
+        effects, low, high = [-effect for effect in effects], -high, -low
+    return verdict(effects, low, high)
+
+
+def _effects(name: str, arms: Arms) -> tuple[list[float], float, float]:
+    """With less without, of each seed, and the interval over people and seeds."""
+    with_, without = ([one[name] for one in arm] for arm in arms)
+    low, high = np.percentile(drawn(with_, without), [2.5, 97.5])
+    return [a.value() - b.value() for a, b in zip(with_, without, strict=True)], float(low), float(high)
+
+
+def _figures(name: str, arms: Arms, beside: bool) -> list[Figure]:
+    """beside: this does not decide, and its effect is named after it."""
+    effects, low, high = _effects(name, arms)
+    effect, better = f"{name}.effect" if beside else "effect", "lower" if name in LESS else "higher"
+    how: dict[str, Any] = {"unit": name, "better": better}
+    count = arms[0][0][name].people
+    figures = [Figure(effect, float(np.mean(effects)), low, high, n=count, **how)]
+    figures += [Figure(f"{effect}.seed_{seed}", one, **how) for seed, one in zip(SEEDS, effects, strict=True)]
+    for which, arm in zip(("with", "without"), arms, strict=True):
+        figures.append(Figure(f"{name}.{which}", float(np.mean([one[name].value() for one in arm])), n=count, **how))
+    return figures
 
 
 def verdict(effects: Sequence[float], low: float, high: float) -> Verdict:
@@ -65,14 +111,14 @@ def verdict(effects: Sequence[float], low: float, high: float) -> Verdict:
     return "holds" if low > 0 else "reversed"
 
 
-def drawn(with_: Sequence[Cosines], without: Sequence[Cosines], seed: int = 0) -> NDArray[np.float64]:
+def drawn(with_: Sequence[Measured], without: Sequence[Measured], seed: int = 0) -> NDArray[np.float64]:
     """[DRAWS]: the effect over bootstrap draws of people, the same in both arms, and of training seeds."""
     random = np.random.default_rng(seed)
-    count, made = len(with_[0].made), []
+    count, made = with_[0].people, []
     for _ in range(DRAWS):
         weights = random.multinomial(count, np.full(count, 1 / count)).astype(np.float64)
         chosen = random.integers(0, len(with_), len(with_))
-        made.append(np.mean([with_[i].likeness(weights) - without[i].likeness(weights) for i in chosen]))
+        made.append(np.mean([with_[i].value(weights) - without[i].value(weights) for i in chosen]))
     return np.array(made)
 
 
@@ -100,11 +146,26 @@ def _trained(card: Card, arm: str, settings: Sequence[str], seed: int, samples: 
     return folder / "best.safetensors"
 
 
-def _measured(card: Card, best: Path, settings: Sequence[str], shown: Sequence[Somebody], noises: int) -> Cosines:
+def _shown(claim: Claim, count: int) -> tuple[list[Somebody] | list[Pair], list[str]]:
+    """The first `count` people (0: all) or their pairs of photos, and what is to be said of the choice."""
+    if claim.measure != "copy_paste":
+        return people("test", count=count), []
+    found, alike = pairs("test", count)
+    return found, [f"{len(found)} pairs of photos; left out {alike} whose two photos are hardly two"]
+
+
+def _measured(
+    card: Card, best: Path, settings: Sequence[str], shown: Sequence[Any], noises: int
+) -> tuple[dict[str, Measured], list[str]]:
+    """By the names of the measures, and what is to be said of it."""
     base = next((text.partition("=")[2] for text in settings if text.startswith("base=")), card.base)
     ready = registry.part(card.slug, "use").load(Spec(base, card.options(), run=str(best)))
     assert card.claim is not None
-    return cosines(gallery(ready, shown, card.claim.prompts, noises), shown)
+    if card.claim.measure != "copy_paste":
+        return {"likeness": cosines(gallery(ready, shown, card.claim.prompts, noises), shown)}, []
+    found = copying(ready, shown, noises)
+    said = [f"{found.faceless} pictures without a face have no score"]
+    return {name: getattr(found, name) for name in ("copy_paste", "sim_gt", "sim_ref")}, said
 
 
 def _budget(card: Card, samples: int) -> None:

@@ -40,24 +40,32 @@ class Somebody:
         return frame_of(self.face)
 
 
-def people(split: Split, least: int = 2) -> list[Somebody]:
-    """The people of a split of `identity` with at least so many photos, in the order of their names; which photo is
-    shown follows from hashes alone. Raises InputError without the data set."""
+def people(split: Split, least: int = 2, count: int = 0) -> list[Somebody]:
+    """The (first `count`) people of a split of `identity` with at least so many photos, in the order of their names;
+    which photo is shown follows from hashes alone. Raises InputError without the data set."""
+    found = faces(split, least, count).items()
+    return [Somebody(name, theirs[0], tuple(frame_of(face) for face in theirs[1:])) for name, theirs in found]
+
+
+def faces(split: Split, least: int = 2, count: int = 0) -> dict[str, list[Face]]:
+    """The same people by name: the middle face of up to 9 photos of each, in the order of hashes."""
     photos: dict[str, list[tuple[str, bytes]]] = {}
     for row in parquet_rows([data_folder("identity") / "celeba_identity.parquet"], ["name", "file", "image"]):
         if KNOWN["identity"].split(row["name"], {}) == split:
             photos.setdefault(row["name"], []).append((row["file"], row["image"]))
-    found = []
+    found = dict[str, list[Face]]()
     for name, theirs in track(sorted(photos.items()), "people"):
-        faces = list[Face]()
+        if count and len(found) == count:
+            break
+        seen = list[Face]()
         for _, image in sorted(theirs, key=lambda pair: _hash(pair[0])):
-            if len(faces) > OTHERS:
+            if len(seen) > OTHERS:
                 break
             face = central(find_faces(decode(image)))
             if face is not None:
-                faces.append(face)
-        if len(faces) >= least:
-            found.append(Somebody(name, faces[0], tuple(frame_of(face) for face in faces[1:])))
+                seen.append(face)
+        if len(seen) >= least:
+            found[name] = seen
     if not found:
         raise InputError(f"Nobody of the split {split} has {least} photos with a face.")
     return found
@@ -117,6 +125,13 @@ class Cosines:
         """made: [N_i, D] of each person, shown: [P, D], others: [M_j, D] of each person; rows of unit length."""
         means = np.stack([vectors.mean(0) for vectors in others])
         return Cosines(np.stack([vectors.mean(0) for vectors in made]) @ means.T, shown @ means.T)
+
+    @property
+    def people(self) -> int:
+        return len(self.made)
+
+    def value(self, weights: NDArray[np.float64] | None = None) -> float:
+        return self.likeness(weights)
 
     def likeness(self, weights: NDArray[np.float64] | None = None) -> float:
         """0: as strangers, 1: as the photo that was shown. weights [P]: how often each person counts."""

@@ -76,6 +76,17 @@ class Asked:
     guidance: float = 3.0
 
 
+@dataclass(frozen=True)
+class Invented:
+    """People whom nobody has met, as systems are asked for them: n people on so many photos each; person i follows from
+    seed + i alone, and the pictures come person by person."""
+
+    n: int
+    photos: int
+    steps: int = 20
+    guidance: float = 3.0
+
+
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """What a system gives. frame: the picture is a `portrait` frame, with nothing around the face; notes: what a person

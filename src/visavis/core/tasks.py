@@ -79,6 +79,30 @@ class CreatePortrait:
     no_consent_check: bool = option(False, "leave the album's consents alone; the pictures record that")
 
 
+@dataclass(frozen=True)
+class CreateIdentity:
+    """Inputs of `create.identity`."""
+
+    n: int = option(4, "how many people", low=1, high=1000)
+    photos: int = option(6, "how many pictures of each", low=1, high=100)
+    system: str = option("arc2face", "which system makes them; `visavis systems` lists them", metavar="SLUG")
+    out: OutPath = option("visavis-people", "folder of a folder for each person, and of sheet.png")
+    seed: int = option(0, "the first person's; each further one counts up", low=0, high=2**31)
+    base: str = option("", "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION")
+    steps: int = option(20, "steps of the sampler", low=1, high=200)
+    guidance: float = option(3.0, "how strictly the person is followed", low=1, high=20)
+
+
+@dataclass(frozen=True)
+class MeasureLikeness:
+    """Inputs of `measure.likeness`."""
+
+    folder: FolderIn = argument(
+        "folder with made/NAME.png (or a folder NAME of pictures), reference/NAME.jpg, the photo that was shown, and "
+        "truth/NAME.jpg, another photo of the same people (or, of each, a folder NAME with one photo a person)"
+    )
+
+
 LOOK = Task("look", Look, "Who is on a photo: boxes, landmarks, head pose, expression and quality of every face.")
 COMPARE = Task(
     "compare", Compare, "Is it the same person on two photos, and how often would a stranger score this high?"
@@ -87,6 +111,14 @@ CREATE_FACES = Task("create.faces", CreateFaces, "Faces that nobody has, from wo
 CREATE_PORTRAIT = Task(
     "create.portrait", CreatePortrait, "Portraits of this person, from one photo and words, with the likeness measured."
 )
-TASKS = (LOOK, COMPARE, CREATE_FACES, CREATE_PORTRAIT)
+CREATE_IDENTITY = Task(
+    "create.identity", CreateIdentity, "People whom nobody has met, each on several pictures, with how alike these are."
+)
+MEASURE_LIKENESS = Task(
+    "measure.likeness",
+    MeasureLikeness,
+    "Are made pictures the people, or copies of the photos that were shown: three scores against another photo.",
+)
+TASKS = (LOOK, COMPARE, CREATE_FACES, CREATE_PORTRAIT, CREATE_IDENTITY, MEASURE_LIKENESS)
 # Done by systems of the registry: whatever their cards let a user turn is an input too.
-BY_SYSTEMS = ("create.portrait",)
+BY_SYSTEMS = ("create.portrait", "create.identity")

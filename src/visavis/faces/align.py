@@ -70,6 +70,12 @@ def between(points: NDArray[Any], a: Template, b: Template) -> Affine:
     return compose(to_template(points, b), invert(to_template(points, a)))
 
 
+def mirrored(affine: Affine, a: Template, b: Template) -> Affine:
+    """Of `between(points, a, b)`: from the crop's mirror image to the mirror image of the other crop."""
+    turned = [np.array([[-1.0, 0, SIZES[template]], [0, 1, 0]]) for template in (a, b)]
+    return compose(turned[1], compose(affine, turned[0]))
+
+
 def between_templates(template: Template) -> Affine:
     """float64 [2, 3], pixels of a crop to `recognise` or `portrait` -> pixels of `recognise`: alike for all faces."""
     if template == "dlib":

@@ -31,7 +31,7 @@ class Frame:
 
 
 def canvas(frame: Pixels) -> Pixels:
-    """uint8 [208, 208, 3]: a frame [128, 128, 3] with its border replicated."""
+    """uint8 [H + 80, W + 80, 3]: a frame, or a picture made of frames, [H, W, 3] with its border replicated."""
     return np.pad(frame, ((BORDER, BORDER), (BORDER, BORDER), (0, 0)), mode="edge")
 
 
@@ -55,6 +55,11 @@ def found_in(picture: Pixels, framed: bool = True) -> Frame | None:
     is a portrait frame [128, 128, 3] itself."""
     face = central(find_faces(Photo(canvas(picture) if framed else picture, "made picture")))
     return None if face is None else frame_of(face)
+
+
+def all_in(picture: Pixels) -> list[Frame]:
+    """The frames of all faces of a made picture uint8 [H, W, 3] of several people, the largest first."""
+    return [frame_of(face) for face in find_faces(Photo(canvas(picture), "made picture"))]
 
 
 def vectors_a(frames: Sequence[Frame]) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from visavis.faces.frame import Frame, bearing, vectors_a
 from visavis.faces.judge import judge_portraits
 
 ANCHORS = "judge_b_anchors"
-COPIED = 0.8
+COPIED, HALF = 0.8, 0.5
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,45 @@ def likeness(made: Sequence[Frame], shown: Sequence[Frame]) -> list[Likeness]:
         )
         for b, a, c in zip(by_judge, by_a, copied, strict=True)
     ]
+
+
+def recognised(made: Sequence[Frame], shown: Sequence[Sequence[Frame]]) -> tuple[str, ...]:
+    """For people: who of several is missing or doubled on one picture with these faces, how many faces are nobody's. A
+    face is somebody's from half way between strangers and two photos of one person."""
+    alike = np.array([[one.likeness for one in likeness(made, photos)] for photos in shown]).reshape(len(shown), -1)
+    whose = np.where(alike.max(0) >= HALF, alike.argmax(0), -1) if made else np.empty(0, int)
+    said = []
+    for number in range(len(shown)):
+        count = int((whose == number).sum())
+        if count != 1:
+            said.append(f"person {number + 1} is {f'there {count} times' if count else 'not recognised'}")
+    nobody = int((whose < 0).sum())
+    return (
+        (*said, f"{nobody} {'face is' if nobody == 1 else 'faces are'} nobody's who was shown")
+        if nobody
+        else tuple(said)
+    )
+
+
+def likeness_of_all(made: Sequence[Frame], shown: Sequence[Sequence[Frame]]) -> list[Likeness] | None:
+    """Of each person on one picture with these faces, which are taken in the order that suits the people best; None
+    where there are more or fewer faces than people."""
+    if len(made) != len(shown):
+        return None
+    found = [likeness(made, photos) for photos in shown]
+    orders = itertools.permutations(range(len(made)))
+    best = max(orders, key=lambda order: sum(found[i][face].likeness for i, face in enumerate(order)))
+    return [found[i][face] for i, face in enumerate(best)]
+
+
+def alike(frames: Sequence[Frame]) -> float | None:
+    """How alike pictures of one person are to each other, by the judge: the mean over pairs, 0 = as strangers, 1 = as
+    two photos of one person usually are; None for fewer than two."""
+    if len(frames) < 2:
+        return None
+    known, vectors = anchors(), _judged(frames)
+    cosines = (vectors @ vectors.T)[np.triu_indices(len(frames), 1)]
+    return float((cosines.mean() - known.n) / (known.p - known.n))
 
 
 def apart(a: NDArray[np.float64], b: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.floating]
 EPS = 1e-6
+ALIKE = 0.1
 MOST = 6  # faces of a picture that are put in every order
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
     """Of each made face, in its order: cosine to the truth (the main score) and to the reference, and how much nearer
-    in angle it is to the reference than to the truth, over the angle between those two: 1 copies the reference, -1
-    equals the truth."""
+    in angle it is to the reference than to the truth, over the angle between those two (`between`, radians): 1 copies
+    the reference, -1 equals the truth. Where that is below ALIKE a copy of the one is a likeness of the other, and the
+    third score says nothing."""
 
     sim_gt: NDArray[np.float64]
     sim_ref: NDArray[np.float64]
     copy_paste: NDArray[np.float64]
+    between: NDArray[np.float64]
 
 
 def scores(made: Vectors, truth: Vectors, reference: Vectors) -> Scores:
@@ -30,7 +33,7 @@ def scores(made: Vectors, truth: Vectors, reference: Vectors) -> Scores:
     made, truth, reference = map(_unit, (made, truth, reference))
     sim_gt, sim_ref = (made * truth).sum(1), (made * reference).sum(1)
     to_truth, to_reference, between = (np.arccos(c.clip(-1, 1)) for c in (sim_gt, sim_ref, (truth * reference).sum(1)))
-    return Scores(sim_gt, sim_ref, (to_truth - to_reference) / np.maximum(between, EPS))
+    return Scores(sim_gt, sim_ref, (to_truth - to_reference) / np.maximum(between, EPS), between)
 
 
 def group_scores(made: Vectors, truth: Vectors, reference: Vectors) -> Scores | None:

@@ -35,15 +35,17 @@ def write(path: str | os.PathLike[str], pixels: Pixels, facts: Mapping[str, Any]
         raise
 
 
-def write_sheet(path: str | os.PathLike[str], pictures: Sequence[Pixels], facts: Mapping[str, Any]) -> None:
+def write_sheet(
+    path: str | os.PathLike[str], pictures: Sequence[Pixels], facts: Mapping[str, Any], columns: int = COLUMNS
+) -> None:
     """All pictures of a run, marked and signed as one."""
-    write(path, mark.embed(grid(pictures, COLUMNS)), facts)
+    write(path, mark.embed(grid(pictures, columns)), facts)
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A picture that was made of a person. pixels: uint8 [H, W, 3]; measured: None where no face was found on it;
-    notes: sentences for people; facts: what is recorded beside it."""
+    """A picture that was made. pixels: uint8 [H, W, 3]; measured: of the (first) person who was shown, None where no
+    face was found on it, or not one a person; notes: sentences for people; facts: what is recorded beside it."""
 
     pixels: Pixels
     seed: int
@@ -63,7 +65,7 @@ class Made:
 
     @property
     def words(self) -> str:
-        return "no face was found on it" if self.measured is None else self.measured.words
+        return self.measured.words if self.measured else "not judged: no face was found on it, or not one a person"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """As PNG or JPEG with a C2PA manifest and the invisible mark, its facts in a JSON beside it.

@@ -18,11 +18,12 @@ from visavis.core.task import check
 from visavis.core.tasks import CreatePortrait
 from visavis.core.types import Face, Photo
 from visavis.faces.analyse import choose, find_faces, needs
-from visavis.faces.frame import Frame, found_in, frame_of
+from visavis.faces.frame import Frame, all_in, found_in, frame_of
 from visavis.faces.judge import JUDGES
 from visavis.run import mark, provenance
+from visavis.run.against import Against, against
 from visavis.run.consent import Ask, Consent, look_up
-from visavis.run.likeness import ANCHORS, likeness
+from visavis.run.likeness import ANCHORS, Likeness, likeness, likeness_of_all, recognised
 from visavis.run.output import Made
 
 
@@ -49,18 +50,43 @@ class Run:
 
     def _made(self, drawn: Drawn, seed: int, shown: Sequence[Sequence[Frame]]) -> Made:
         # The judge first: the mark takes a little of the likeness, alike for whatever was made.
-        frame = found_in(drawn.pixels, drawn.frame)
-        measured = None if frame is None else likeness([frame], shown[0])[0]
+        measured, obeyed, notes = _judged(drawn, shown, self.asked.prompt)
         faces = [] if drawn.frame else find_faces(Photo(drawn.pixels, "made picture"))
         pixels = mark.embed(drawn.pixels, [face.crop().to_crop for face in faces])
         facts = {
             **self.facts,
             "seed": seed,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "likeness": None if measured is None else {**dataclasses.asdict(measured), "judge": JUDGES[0]},
-            "notes": list(drawn.notes),
+            "likeness": None if measured is None else _plain(measured[0]),
+            "beside": [_plain(one) for one in (measured or [])[1:]],
+            "asked": None if obeyed is None else dataclasses.asdict(obeyed),
+            "notes": list(notes),
         }
-        return Made(pixels, seed, measured, drawn.notes, facts)
+        return Made(pixels, seed, measured[0] if measured else None, notes, facts)
+
+
+def _judged(
+    drawn: Drawn, shown: Sequence[Sequence[Frame]], prompt: str
+) -> tuple[list[Likeness] | None, Against | None, tuple[str, ...]]:
+    """The likeness of each person, what came of the prompt where there is one face, and what is to be said of the
+    picture."""
+    if len(shown) == 1:
+        frame = found_in(drawn.pixels, drawn.frame)
+        if frame is None:
+            return None, None, drawn.notes
+        obeyed = against(prompt, frame, shown[0])
+        return likeness([frame], shown[0]), obeyed, (*drawn.notes, *([obeyed.words] if obeyed.words else []))
+    found = all_in(drawn.pixels)
+    measured = likeness_of_all(found, shown)
+    if measured is None:
+        said = [f"{len(found)} faces were found for {len(shown)} people, so that nobody's likeness is told"]
+    else:
+        said = [f"person {number}: {one.words}" for number, one in enumerate(measured[1:], 2)]
+    return measured, None, (*drawn.notes, *said, *recognised(found, shown))
+
+
+def _plain(measured: Likeness) -> dict[str, Any]:
+    return {**dataclasses.asdict(measured), "judge": JUDGES[0]}
 
 
 def portraits(
@@ -80,19 +106,15 @@ def portraits(
     if "create.portrait" not in card.tasks:
         able = ", ".join(one.slug for one in registry.systems_for("create.portrait"))
         raise InputError(f"{card.slug} makes no portraits; {able} do.")
-    chosen = _options(card, options or {})
+    chosen = chosen_options(card, options or {})
     provenance.ready()
     weights.fetch([*needs("yunet", embedding=True), "cohort", *JUDGES, ANCHORS])
     people = _people(inputs)
     consents = [Consent("not checked") for _ in people] if inputs.no_consent_check else look_up(people, album, ask)
     asked = Asked(people, inputs.prompt, inputs.n, inputs.steps, inputs.guidance)
     spec = Spec(inputs.base or card.base, chosen, str(inputs.published or ""))
-    lacking = [name for name in card.weights if not spec.published and not weights.found(name)]
-    if lacking:
-        raise InputError(
-            f"{card.slug} lacks its weights {', '.join(lacking)}: train them (visavis train {card.slug}, then --ship), "
-            "or name a folder with the authors' own by --published."
-        )
+    if not spec.published:
+        needs_weights(card)
     ready: Ready = registry.part(card.slug, "use").load(spec)
     ready.check(asked)
     facts = {
@@ -113,7 +135,18 @@ def portraits(
     return Run(card, asked, ready, inputs.seed, consents, _poor(people), facts)
 
 
-def _options(card: Card, given: Mapping[str, Any]) -> Any:
+def needs_weights(card: Card) -> None:
+    """Raises InputError where weights of a system are not here."""
+    lacking = [name for name in card.weights if not weights.found(name)]
+    if lacking:
+        raise InputError(
+            f"{card.slug} lacks its weights {', '.join(lacking)}: train them (visavis train {card.slug}, then --ship), "
+            "or name a folder with the authors' own by --published."
+        )
+
+
+def chosen_options(card: Card, given: Mapping[str, Any]) -> Any:
+    """The card's options with those that were given. Raises InputError for an unknown name or a value out of range."""
     names = [field.name for field in dataclasses.fields(card.options)]
     for name in given:
         if name not in names:
@@ -130,8 +163,9 @@ def _people(inputs: CreatePortrait) -> tuple[tuple[Face, ...], ...]:
 
 
 def _poor(people: Sequence[Sequence[Face]]) -> tuple[str, ...]:
-    said = []
-    for face in (face for faces in people for face in faces):
-        if face.quality.words:
-            said.append(f"{face.photo.name} is poor for this: {', '.join(face.quality.words)}.")
-    return tuple(said)
+    """A sentence on each poor photo and, of several, how many are used: all of them."""
+    faces = [face for faces in people for face in faces]
+    said = [
+        f"{face.photo.name} is poor for this: {', '.join(face.quality.words)}." for face in faces if face.quality.words
+    ]
+    return (*said, f"{len(faces)} photos are used.") if len(faces) > 1 else tuple(said)

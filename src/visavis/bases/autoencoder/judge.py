@@ -24,15 +24,16 @@ __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "sh
 
 @dataclass(frozen=True)
 class Config(judge.Config):
-    """decoded: share of the photos themselves that were through the autoencoder; autoencoder: as for `latents.load`.
-    The teacher's answer stays the one on the photo."""
+    """decoded: share of views of the first `frames` photos that were through the autoencoder; autoencoder: as for
+    `latents.load`. The teacher's answer stays the one on the photo."""
 
     decoded: float = 0.0
+    frames: int = 8_192
     autoencoder: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within(self, decoded=(0, 1))
+        within(self, decoded=(0, 1), frames=(1, 1e9))
         if self.autoencoder and not self.decoded:
             raise InputError("autoencoder goes with decoded=SHARE.")
 
@@ -51,11 +52,12 @@ def pinned(config: Config) -> dict[str, str]:
 class Faces(judge.Faces):
     def __init__(self, rows: Prepared, config: Config, answers: list[NDArray[np.float16]]) -> None:
         super().__init__(rows, config, answers)
-        self.share, self.decoded = config.decoded, decoded(rows, *load(config.autoencoder))
+        first = rows.take(np.arange(min(config.frames, len(rows))))
+        self.share, self.decoded = config.decoded, decoded(first, *load(config.autoencoder))
         self.there = self.decoded.rows(rows.keys)
         self.decoded.warm()
 
     def portrait(self, row: int, random: np.random.Generator) -> Pixels:
-        if random.random() < self.share:
+        if self.there[row] >= 0 and random.random() < self.share:
             return np.asarray(self.decoded.array()[self.there[row]])
         return super().portrait(row, random)

@@ -62,24 +62,29 @@ Draw = Callable[[Any, Any, Batch, Sequence[int], int], Iterator[Pixels]]
 """draw(pipeline, module, batch, seeds, steps): a picture of each person of a batch."""
 
 
+def rows(config: Config) -> tuple[Prepared, Prepared]:
+    """To learn from and to validate on. Raises InputError where the set is too small."""
+    train, val = usable(source(config.data), 50, 5)
+    return (train.take(by_hash(train.persons, config.people)) if config.people else train), val
+
+
 def plan(
     config: Config,
     modules: dict[str, nn.Module],
     step: Callable[[Modules, Batch], Any],
     loss: Loss,
     draw: Draw,
-    people: type[People] = People,
+    people: Callable[[Prepared, Schedule, Any, str], People] = People,
+    faces_of: tuple[Prepared, Prepared] | None = None,
 ) -> Plan:
-    """Of a run that trains one module; loss: everybody said.
+    """Of a run that trains one module; loss: everybody said; faces_of: in place of `rows(config)`.
 
     Raises InputError where the set is too small or there is no base.
     """
     torch.manual_seed(config.schedule.seed)
     ((name, module),) = modules.items()
     pipeline, (coder, digest) = load.base(config.base).pipeline, _coder(config)
-    train, val = usable(source(config.data), 50, 5)
-    if config.people:
-        train = train.take(by_hash(train.persons, config.people))
+    train, val = faces_of or rows(config)
     faces, watched = (people(rows, config.schedule, coder, digest) for rows in (train, val))
     some = np.arange(min(len(val), WATCHED))
     fixed = [watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(some, min(len(some), 8))]

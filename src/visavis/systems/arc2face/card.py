@@ -15,7 +15,7 @@ CARD = Card(
     slug="arc2face",
     title="Arc2Face: A Foundation Model of Human Faces",
     paper="arXiv 2403.11641",
-    tasks=("create.portrait",),
+    tasks=("create.portrait", "create.identity"),
     idea=(
         "A recogniser's vector already holds what makes a person; words beside it only mix things up. So one word of a "
         "fixed sentence becomes the vector, and the whole model learns to read it."
@@ -26,7 +26,7 @@ CARD = Card(
     ),
     base="nano",
     options=Options,
-    weights=("arc2face",),
+    weights=("arc2face", "arc2face_people"),
     trains=True,
     claim=Claim(
         question="Does a map from vectors to faces need many people, or do few people with as many steps do?",

@@ -12,18 +12,23 @@ import torch
 from torch import Tensor, nn
 
 from visavis.bases import load
+from visavis.bases.faces import usable
 from visavis.bases.nano import teach
 from visavis.bases.nano.teach import pinned, terms
 from visavis.blocks.diffusion import objective
+from visavis.blocks.identity.drawn import Crowd
 from visavis.core.catalogue import Terms
 from visavis.core.config import within
 from visavis.core.ship import ship as ship_arrays
 from visavis.core.types import Pixels
+from visavis.faces.score import standardised
 from visavis.systems.arc2face.factors import factors
 from visavis.systems.arc2face.model import Arc2Face
 from visavis.systems.arc2face.use import sampled
 from visavis.training.checkpoint import unpacked
 from visavis.training.loop import Batch, Modules, Plan, Schedule
+from visavis.training.rows import source
+from visavis.training.splits import by_hash
 
 __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "ship", "terms"]
 
@@ -88,12 +93,22 @@ def _drawn(pipeline: Any, module: Any, batch: Batch, seeds: Sequence[int], steps
 
 
 def ship(config: Config, folder: Path, terms: Terms) -> Path:
-    """Ships the best weights as `arc2face`: the text encoder, and low-rank differences of the UNet to the base's."""
+    """Ships the best weights as `arc2face`: the text encoder, and low-rank differences of the UNet to the base's; and
+    as `arc2face_people` how the vectors lie of the people that it learnt."""
     module: Any = build(config)["arc2face"]
     base = {name: value.clone() for name, value in module.unet.state_dict().items()}
     module.load_state_dict(unpacked(folder / "best.safetensors", "arc2face"))
     arrays = {f"text.{name}": value.half() for name, value in module.text.state_dict().items()}
     arrays |= {f"unet.{name}": value for name, value in factors(base, module.unet.state_dict()).items()}
     numbers = {name: value.numpy() for name, value in arrays.items()}
-    command = "visavis train arc2face --ship"
-    return ship_arrays("arc2face", numbers, terms=terms, trained_on=config.data, command=command)
+    told: dict[str, Any] = {"terms": terms, "trained_on": config.data, "command": "visavis train arc2face --ship"}
+    ship_arrays("arc2face_people", _crowd(config).arrays(), **told)
+    return ship_arrays("arc2face", numbers, **told)
+
+
+def _crowd(config: Config) -> Crowd:
+    train, val = usable(source(config.data), 50, 5)
+    if config.people:
+        train = train.take(by_hash(train.persons, config.people))
+    kept = train.column("vector_a")
+    return Crowd.of(*(standardised(kept.take(kept.rows(rows.keys)), raw=True) for rows in (train, val)))

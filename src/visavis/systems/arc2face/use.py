@@ -1,4 +1,4 @@
-"""Arc2Face at work: a vector in, pictures out; the prompt is not heard."""
+"""Arc2Face at work: a vector in, pictures out; the prompt is not heard. The vector is a person's, or nobody's."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.numpy import load_file as load_arrays
+from safetensors.torch import load_file
 from torch import Tensor
 
 from visavis.bases import who
 from visavis.bases.load import Base, base
 from visavis.bases.sampling import pictures
+from visavis.blocks.identity.drawn import Crowd
 from visavis.core import weights
-from visavis.core.card import Asked, Drawn, Progress, Spec
+from visavis.core.card import Asked, Drawn, Invented, Progress, Spec
 from visavis.core.catalogue import Terms, strictest
 from visavis.core.errors import InputError
 from visavis.core.types import Pixels
@@ -23,22 +27,51 @@ from visavis.systems.arc2face.model import Arc2Face
 from visavis.training.checkpoint import origin, unpacked
 
 DEAF = "arc2face hears no words"
+PHOTOS = 1000  # seeds of each made-up person
 
 
 class Ready:
-    def __init__(self, base: Base, module: Arc2Face, terms: Terms, recogniser: str = "") -> None:
-        self.base, self.module, self.terms, self.recogniser = base, module.eval(), terms, recogniser
+    """crowd: of the people it learnt, whence new ones are drawn."""
 
-    def check(self, asked: Asked) -> None:
-        if len(asked.people) > 1:
+    def __init__(
+        self, base: Base, module: Arc2Face, terms: Terms, recogniser: str = "", crowd: Crowd | None = None
+    ) -> None:
+        self.base, self.module, self.terms = base, module.eval(), terms
+        self.recogniser, self.crowd = recogniser, crowd
+
+    def check(self, asked: Asked | Invented) -> None:
+        if isinstance(asked, Asked) and len(asked.people) > 1:
             raise InputError("arc2face makes pictures of one person; leave --beside out.")
+        if isinstance(asked, Invented) and self.crowd is None:
+            raise InputError("arc2face makes up people with the weights that ship only.")
 
-    def __call__(self, asked: Asked, seed: int, progress: Progress) -> Iterator[Drawn]:
+    def __call__(self, asked: Asked | Invented, seed: int, progress: Progress) -> Iterator[Drawn]:
+        if isinstance(asked, Invented):
+            yield from self._invented(asked, seed, progress)
+            return
         notes = (DEAF,) if asked.prompt else ()
         vectors = who.vector(asked.people[0], self.recogniser).expand(asked.n, -1)
         how: dict[str, Any] = {"steps": asked.steps, "guidance": asked.guidance, "progress": progress}
         for picture in sampled(self.base.pipeline, self.module, vectors, range(seed, seed + asked.n), **how):
             yield Drawn(picture, notes=notes)
+
+    def _invented(self, asked: Invented, seed: int, progress: Progress) -> Iterator[Drawn]:
+        assert self.crowd is not None
+        for i in range(asked.n):
+            try:
+                vector, refused = self.crowd.person(seed + i)
+            except ValueError as error:
+                raise InputError(f"arc2face learnt too few people to make up others: {error}") from error
+            notes = (f"{refused} draws were too near to somebody who was learnt",) if refused else ()
+            seeds = range((seed + i) * PHOTOS, (seed + i) * PHOTOS + asked.photos)
+
+            def shown(share: float, i: int = i) -> None:
+                progress((i + share) / asked.n)
+
+            vectors = torch.from_numpy(vector).expand(asked.photos, -1)
+            how: dict[str, Any] = {"steps": asked.steps, "guidance": asked.guidance, "progress": shown}
+            for picture in sampled(self.base.pipeline, self.module, vectors, seeds, **how):
+                yield Drawn(picture, notes=notes)
 
 
 def sampled(
@@ -76,10 +109,9 @@ def load(spec: Spec) -> Ready:
     if spec.run:
         module.load_state_dict(unpacked(Path(spec.run), "arc2face"))
         return Ready(chosen, module, origin(Path(spec.run))["terms"])
-    from safetensors.torch import load_file
-
     put(module, load_file(weights.path("arc2face")), spec.base)
-    return Ready(chosen, module, strictest(chosen.terms, weights.entry("arc2face").terms))
+    crowd = Crowd.from_arrays(load_arrays(weights.path("arc2face_people")))
+    return Ready(chosen, module, strictest(chosen.terms, weights.entry("arc2face").terms), crowd=crowd)
 
 
 def put(module: Arc2Face, stored: dict[str, Tensor], name: str) -> None:

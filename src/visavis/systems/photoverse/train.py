@@ -25,7 +25,7 @@ from visavis.core.catalogue import Terms
 from visavis.core.config import within
 from visavis.core.errors import InputError
 from visavis.core.ship import ship as ship_arrays
-from visavis.core.types import Affine, Pixels
+from visavis.core.types import Pixels
 from visavis.faces import align
 from visavis.faces.embed import CHIP
 from visavis.systems.photoverse.model import PhotoVerse
@@ -82,7 +82,8 @@ class People(teach.People):
 
     def also(self, rows: NDArray[np.int64], mirrored: NDArray[np.int64]) -> dict[str, Tensor]:
         affines = [
-            _mirrored(self.to_chip[row]) if m else self.to_chip[row] for row, m in zip(rows, mirrored, strict=True)
+            align.mirrored(self.to_chip[row], "portrait", "dlib") if m else self.to_chip[row]
+            for row, m in zip(rows, mirrored, strict=True)
         ]
         return super().also(rows, mirrored) | {"to_chip": torch.from_numpy(np.stack(affines)).float()}
 
@@ -174,9 +175,3 @@ def ship(config: Config, folder: Path, terms: Terms) -> Path:
     numbers = {name: value.half().numpy() for name, value in stored.items()}
     command = "visavis train photoverse --ship"
     return ship_arrays("photoverse", numbers, terms=terms, trained_on=config.data, command=command)
-
-
-def _mirrored(to_chip: Affine) -> Affine:
-    """Of the mirrored view, to the mirrored chip: A's vector of both is the same but for rounding."""
-    turned = [np.array([[-1.0, 0, side], [0, 1, 0]]) for side in (SIZE, CHIP)]
-    return align.compose(turned[1], align.compose(to_chip, turned[0]))

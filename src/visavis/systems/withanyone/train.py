@@ -1,0 +1,329 @@
+"""Trains WithAnyone: both projections and identity attentions on a frozen base (section 4); then, for two people in one
+picture, a low-rank change of the base alone.
+
+Phases by settings: 1 unsaid=1, 2 as it is, 3 pairs=identity paired=yes. The paper trains the two branches apart and
+merges them; here they learn together, at another place of the slider each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from visavis.bases import load
+from visavis.bases.faces import usable
+from visavis.bases.nano import folder as nano
+from visavis.bases.nano import teach
+from visavis.bases.nano.teach import pinned
+from visavis.bases.nano.train import maps, tokens
+from visavis.bases.nano.words import END, LENGTH, PAD, START, WORDS
+from visavis.bases.sampling import pictures
+from visavis.blocks.diffusion import objective
+from visavis.blocks.diffusion.sample import to_images
+from visavis.blocks.losses.contrastive import info_nce
+from visavis.blocks.losses.identity import identity_loss, made_vectors, rows_below
+from visavis.core.catalogue import Terms, strictest
+from visavis.core.config import within
+from visavis.core.errors import InputError
+from visavis.core.ship import ship as ship_arrays
+from visavis.core.types import Pixels
+from visavis.faces import align
+from visavis.faces.embed import CHIP
+from visavis.systems.withanyone import boxes
+from visavis.systems.withanyone.model import WithAnyone
+from visavis.systems.withanyone.use import ladder, network
+from visavis.training.checkpoint import unpacked
+from visavis.training.data import Order
+from visavis.training.loop import Batch, Modules, Plan, Schedule
+from visavis.training.prepare import FRAMES, Prepared
+from visavis.training.rows import source
+
+__all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "ship", "terms"]
+
+SIZE = align.SIZES["portrait"]
+MOST_PAIRS = 4  # of a person
+
+
+@dataclass(frozen=True)
+class Config(teach.Config):
+    """pairs: a set with several photos of each person, half of each batch where it is named; paired: their reference is
+    another photo, not the target; canvas: two faces side by side, low-rank change alone; unsaid: share of faces
+    without text; nobody: share without identity, half of them without text; identity, contrastive: weights of L_ID and
+    L_CL; below: noise level up to which these see, a quarter of a batch at most; negatives: so many vectors of the
+    gallery are drawn for each step."""
+
+    pairs: str = ""
+    paired: bool = False
+    canvas: bool = False
+    unsaid: float = 0.1
+    nobody: float = 0.1
+    identity: float = 0.1
+    contrastive: float = 0.1
+    below: float = 0.6
+    negatives: int = 4096
+    weight_decay: float = 0.0
+    schedule: Schedule = Schedule(steps=1_875, batch=32, warmup=100, decay=0.0, ema=0.999, clip=1.0, every=15)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within(self, unsaid=(0, 1), nobody=(0, 1), identity=(0, 10), contrastive=(0, 10), below=(0, 1))
+        within(self, negatives=(0, 1e6))
+        if self.paired and not self.pairs:
+            raise InputError("paired needs a set with several photos of each person: name it by pairs.")
+
+
+CONFIG = Config()
+
+
+class People(teach.People):
+    """Adds, of n faces (2 on a canvas): `vectors` and `shown` [B, n, 128], of target and reference, `places`
+    [B, n, 16, 256] of the reference, `to_chip` [B, n, 2, 3] from the target's pixels to recogniser A's chip, `people`
+    [B, n] by number, and the gallery, vectors [M, 128] and people [M].
+
+    single: so many rows, from the first on, are not of the set of pairs
+    """
+
+    def __init__(
+        self, rows: Prepared, schedule: Schedule, coder: Any, digest: str, *, config: Config, single: int
+    ) -> None:
+        if rows.variant == FRAMES:
+            raise InputError(f"{rows.name} is a pack of frames: withanyone needs the whole mesh of each face.")
+        super().__init__(rows, schedule, coder, digest)
+        self.config = config
+        self.read = maps(rows)
+        self.read_at = self.read.rows(rows.keys)
+        self.read.warm()
+        self.to_chip = np.stack([align.between(mesh, "portrait", "dlib") for mesh in rows.facts["mesh"]])
+        _, self.numbers = np.unique(rows.persons, return_inverse=True)
+        couples = _couples(rows, single)
+        self.reference = np.arange(len(rows))
+        if config.paired:
+            for theirs in couples:
+                self.reference[theirs] = np.roll(theirs, -1)
+        if 0 < single < len(rows):
+            self.order = Halves(single, [theirs[:MOST_PAIRS] for theirs in couples], schedule)
+
+    def __call__(self, step: int, rank: int, world: int) -> Batch:
+        random = np.random.default_rng([self.schedule.seed, step, rank, 1])
+        count = min(self.config.negatives, len(self.vectors))
+        drawn = random.choice(len(self.vectors), count, replace=False, shuffle=False)
+        others = {"gallery": torch.from_numpy(self.vectors[drawn]), "others": torch.from_numpy(self.numbers[drawn])}
+        return {**super().__call__(step, rank, world), **others}
+
+    def batch(self, rows: NDArray[np.int64], random: np.random.Generator) -> dict[str, Tensor]:
+        made = super().batch(rows, random)
+        return side_by_side(made) if self.config.canvas else made
+
+    def also(self, rows: NDArray[np.int64], mirrored: NDArray[np.int64]) -> dict[str, Tensor]:
+        shown = self.reference[rows]
+        read = self.read.take(self.read_at[shown])[np.arange(len(rows)), mirrored].astype(np.float32)
+        affines = [
+            align.mirrored(self.to_chip[row], "portrait", "dlib") if m else self.to_chip[row]
+            for row, m in zip(rows, mirrored, strict=True)
+        ]
+        made = {
+            "vectors": self.vectors[rows],
+            "shown": self.vectors[shown],
+            "places": read.reshape(*read.shape[:2], -1).swapaxes(1, 2),
+            "to_chip": np.stack(affines).astype(np.float32),
+            "people": self.numbers[rows],
+        }
+        return {name: torch.from_numpy(np.ascontiguousarray(values))[:, None] for name, values in made.items()}
+
+
+class Halves(Order):
+    """Rows of each step, half of them single photos, half targets of pairs: every person comes as often.
+
+    couples: targets of each person
+    """
+
+    def __init__(self, single: int, couples: list[NDArray[np.int64]], schedule: Schedule) -> None:
+        paired = schedule.batch // 2
+        super().__init__(single, schedule.batch - paired, schedule.seed)
+        self.couples, self.people = couples, Order(len(couples), paired, schedule.seed)
+
+    def __call__(self, step: int, rank: int = 0, world: int = 1) -> NDArray[np.int64]:
+        random = np.random.default_rng([self.seed, step, rank, 2])
+        targets = [random.choice(self.couples[person]) for person in self.people(step, rank, world)]
+        return np.concatenate([super().__call__(step, rank, world), np.array(targets, np.int64)])
+
+
+def side_by_side(made: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch of faces as one of canvases: on the right of each face stands that of half a batch later."""
+    count = len(made["latents"])
+    beside = {name: values.roll(-(count // 2), 0) for name, values in made.items()}
+    whole = {name: torch.cat([made[name], beside[name]], 1) for name in ("vectors", "shown", "places", "people")}
+    moved = beside["to_chip"].clone()
+    moved[..., 2] -= SIZE * moved[..., 0]
+    return whole | {
+        "latents": torch.cat([made["latents"], beside["latents"]], 3),
+        "inside": torch.cat([made["inside"], beside["inside"]], 3),
+        "tokens": torch.stack([_joined(*both) for both in zip(made["tokens"], beside["tokens"], strict=True)]),
+        "to_chip": torch.cat([made["to_chip"], moved], 1),
+        "boxes": boxes.columns(2, 2 * SIZE, SIZE).expand(count, -1, -1),
+    }
+
+
+def _joined(left: Tensor, right: Tensor) -> Tensor:
+    """Two captions [32] with "and" between them; nothing where one of them says nothing."""
+    said = [[int(i) for i in ids if i not in (PAD, START, END)] for ids in (left, right)]
+    words = [*said[0], WORDS.index("and"), *said[1]] if all(said) else []
+    ids = [START, *words[: LENGTH - 2], END]
+    return torch.tensor(ids + [PAD] * (LENGTH - len(ids)))
+
+
+def build(config: Config) -> dict[str, nn.Module]:
+    """The module that is trained, by name."""
+    module = WithAnyone(load.base(config.base).pipeline.to("cpu"))
+    if config.canvas:
+        module.requires_grad_(False)
+        module.wide(True)
+    return {"withanyone": module}
+
+
+def made_up(config: Config) -> dict[str, Tensor]:
+    """A batch of noise, for measuring speed."""
+    count = config.schedule.batch
+    made = {
+        "latents": torch.randn(count, 8, 16, 16),
+        "inside": torch.ones(count, 1, 16, 16),
+        "tokens": torch.randint(4, 100, (count, LENGTH)),
+        "vectors": torch.randn(count, 1, 128),
+        "shown": torch.randn(count, 1, 128),
+        "places": torch.rand(count, 1, 16, 256),
+        "to_chip": (torch.eye(2, 3) * CHIP / SIZE).expand(count, 1, 2, 3),
+        "people": torch.arange(count)[:, None],
+    }
+    gallery = {"gallery": torch.randn(config.negatives, 128), "others": torch.arange(config.negatives) + count}
+    return (side_by_side(made) if config.canvas else made) | gallery
+
+
+class Step:
+    """L = L_diff + 0.1 L_ID + 0.1 L_CL."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def __call__(self, modules: Modules, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        config, module = self.config, modules["withanyone"]
+        system: Any = getattr(module, "module", module)
+        clean = batch["latents"]
+        level, noise = objective.levels(len(clean), clean.device), torch.randn_like(clean)
+        draw = torch.rand_like(level)
+        nobody = draw < config.nobody
+        nothing = (draw < config.nobody / 2) | (torch.rand_like(level) < config.unsaid)
+        said = {
+            "tokens": torch.where(nothing[:, None], _EMPTY.to(clean.device), batch["tokens"]),
+            "shown": batch["shown"] * ~nobody[:, None, None],
+            "places": batch["places"] * ~nobody[:, None, None, None],
+        }
+        system.weigh(float(torch.rand(())))
+        velocity = predicted(module, {**batch, **said}, level, noise)
+        total = diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
+        parts = {"diffusion": diffusion}
+        if config.identity or config.contrastive:
+            rows = rows_below(level.masked_fill(nobody, 2), config.below, max(1, len(level) // 4))
+            estimate = objective.clean_estimate(objective.noised(clean, noise, level), velocity, level)[rows]
+            made = made_vectors(system.tower, partial(to_images, system.vae), estimate, batch["to_chip"][rows])
+            target, who = batch["vectors"][rows], batch["people"][rows].flatten()
+            parts["identity"] = identity_loss(made, target)
+            both = made.flatten(0, 1), target.flatten(0, 1)
+            parts["contrastive"] = info_nce(*both, batch["gallery"], people=who, gallery_people=batch["others"])
+            total = diffusion + config.identity * parts["identity"] + config.contrastive * parts["contrastive"]
+        yield "withanyone", total
+        yield from ((name, part.detach()) for name, part in parts.items())
+
+
+_EMPTY = tokens(nano.tokenizer(), [""])
+
+
+def predicted(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tensor:
+    system: Any = getattr(module, "module", module)
+    with torch.no_grad():
+        text = system.text(batch["tokens"])[0]
+    noisy, time = objective.noised(batch["latents"], noise, level), objective.timestep(level)
+    made: Tensor = module(noisy, time, text, **system.tokens(batch["shown"], batch["places"]), boxes=batch.get("boxes"))
+    return made
+
+
+def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tensor:
+    """L_diff alone, everybody said, in the middle of the slider."""
+    system: Any = getattr(module, "module", module)
+    system.weigh(0.5)
+    return objective.flow_loss(predicted(module, batch, level, noise), batch["latents"], noise, batch["inside"])
+
+
+def plan(config: Config) -> Plan:
+    """Where there are pairs, it is validated on people of their set."""
+    train, val = teach.rows(config)
+    single = len(train)
+    if config.pairs:
+        more, val = usable(source(config.pairs), 2, 2)
+        train = _with(train, more)
+
+    def people(rows: Prepared, schedule: Schedule, coder: Any, digest: str) -> People:
+        return People(rows, schedule, coder, digest, config=config, single=single if rows is train else 0)
+
+    return teach.plan(config, build(config), Step(config), loss, _drawn, people, (train, val))
+
+
+def terms(config: Config) -> Terms:
+    """Of weights trained so."""
+    return strictest(teach.terms(config), *([source(config.pairs).terms] if config.pairs else []))
+
+
+def _with(one: Prepared, other: Prepared) -> Prepared:
+    """The rows of both."""
+    if one.variant != other.variant:
+        raise InputError(f"{one.name} and {other.name} are not both of photos.")
+    return replace(
+        one,
+        keys=one.keys + other.keys,
+        labels=one.labels + other.labels,
+        persons=np.concatenate([one.persons, other.persons]),
+        splits=np.concatenate([one.splits, other.splits]),
+        facts=np.concatenate([one.facts, other.facts]),
+    )
+
+
+def _couples(rows: Prepared, single: int) -> list[NDArray[np.int64]]:
+    """Rows of each person of the set of pairs who has several, in the order of their keys."""
+    theirs: dict[str, list[int]] = {}
+    for row in sorted(range(single, len(rows)), key=lambda i: rows.keys[i]):
+        theirs.setdefault(str(rows.persons[row]), []).append(row)
+    return [np.array(found) for _, found in sorted(theirs.items()) if len(found) > 1]
+
+
+def _drawn(pipeline: Any, module: Any, batch: Batch, seeds: Sequence[int], steps: int) -> Iterator[Pixels]:
+    """Of a canvas the left half: the first person."""
+    module.weigh(0.5)
+
+    @torch.no_grad()
+    def told(part: slice) -> list[dict[str, Tensor]]:
+        given = {name: batch[name][part] for name in ("tokens", "shown", "places", "boxes") if name in batch}
+        text, empty = (module.text(ids)[0] for ids in (given.pop("tokens"), _EMPTY.to(batch["tokens"].device)))
+        vectors, places = given.pop("shown"), given.pop("places")
+        return ladder(module, vectors, places, {"text": text, "empty": empty.expand_as(text), **given})
+
+    wide = batch["shown"].shape[1]
+    for picture in pictures(pipeline, network(module), told, seeds, [3.0], steps=steps, wide=wide):
+        yield picture[:, :SIZE]
+
+
+def ship(config: Config, folder: Path, terms: Terms) -> Path:
+    """Ships the best weights as `withanyone`; those of two people are in it where the run, or the one that it began
+    from, was of canvases."""
+    stored = unpacked(folder / "best.safetensors", "withanyone")
+    numbers = {name: value.half().numpy() for name, value in stored.items()}
+    trained_on = "+".join(filter(None, (config.data, config.pairs)))
+    return ship_arrays(
+        "withanyone", numbers, terms=terms, trained_on=trained_on, command="visavis train withanyone --ship"
+    )

@@ -22,6 +22,7 @@ from visavis.core.types import Age, Crop, Face, Match, Photo, Pose, Quality
 if TYPE_CHECKING:
     from visavis import create
     from visavis.app.library import Album
+    from visavis.bench.claims import Finding
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Quality",
     "RefusedError",
     "VisavisError",
+    "claim",
     "compare",
     "create",
     "look",
@@ -125,3 +127,16 @@ def train(
     result, _ = start(name, data=data, minutes=minutes, resume=resume, settings=settings, run=run)
     figures: dict[str, float] = result.figures
     return figures
+
+
+def claim(slug: str, *, quick: bool = False, settings: Sequence[str] = ()) -> Finding:
+    """Does a paper's one idea hold here? Two arms, with it and without, on people whom no training saw (extras [ml] and
+    [bench]): `Finding.verdict` (holds, null, reversed), `.effect`, `.low`, `.high`.
+
+    What is not trained yet is trained first; how long that takes is said before. The figures are written to
+    results/claims of the current folder. quick: a few samples and people, whether it runs. Raises InputError for a
+    system without a claim, and without the data set of the people.
+    """
+    from visavis.bench.claims import finding, run
+
+    return finding(run(slug, quick, settings))

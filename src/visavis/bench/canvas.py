@@ -99,6 +99,22 @@ def smiled(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((np.hypot(*(right - left).T) + 2 * lift) / np.hypot(*apart.T))
 
 
+def gaped(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[N]: how far the lips' middles are apart, in eye distances."""
+    apart, _ = _eyes(points)
+    return np.asarray(np.hypot(*(points[:, INNER_LIPS[1]] - points[:, INNER_LIPS[0]]).T) / np.hypot(*apart.T))
+
+
+def opened(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[N]: how far the eyelids are apart over the eyes' width, a mean of both eyes."""
+    made = []
+    for corner in (36, 42):
+        width = np.hypot(*(points[:, corner + 3] - points[:, corner]).T)
+        gaps = [np.hypot(*(points[:, corner + b] - points[:, corner + a]).T) for a, b in ((1, 5), (2, 4))]
+        made.append((gaps[0] + gaps[1]) / 2 / width)
+    return np.asarray((made[0] + made[1]) / 2)
+
+
 def _eyes(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     left, right = points[:, OUTER_EYES[0]], points[:, OUTER_EYES[1]]
     return right - left, (left + right) / 2

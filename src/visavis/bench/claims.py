@@ -2,25 +2,30 @@
 
 Both arms are trained from the same base with two seeds each and judged on people whom no training saw; the interval of
 the effect comes from drawing people and seeds anew. Holds: no zero inside, and the same sign with both seeds. What is
-measured is likeness, or `copy_paste`, which the idea makes smaller.
+measured is likeness, `obeyed`, the share of what a prompt asks that is seen, or `copy_paste`, which the idea makes
+smaller. A system that learns nothing is compared with another one, and only people are drawn anew.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.bench.canvas import see
 from visavis.bench.figures import Figure, results_folder, write
-from visavis.bench.pairs import Pair, copying, pairs
-from visavis.bench.people import DRAWS, Somebody, cosines, gallery, people
+from visavis.bench.obeyed import judged, obeyed
+from visavis.bench.pairs import Pair, Pooled, copying, pairs
+from visavis.bench.people import DRAWS, Gallery, Somebody, cosines, drawn_people, gallery, people
 from visavis.core import registry
-from visavis.core.card import Card, Claim, Spec
+from visavis.core.card import Card, Claim, Ready, Spec
+from visavis.core.config import changed
 from visavis.core.errors import InputError
 from visavis.core.progress import say
 
@@ -45,25 +50,26 @@ Arms = Sequence[Sequence[Mapping[str, Measured]]]
 
 
 def run(slug: str, quick: bool = False, settings: Sequence[str] = ()) -> Path:
-    """Trains what is not trained yet, measures, writes results/claims/SLUG.json. settings: KEY=VALUE of both arms.
+    """Trains what is not trained yet, measures, writes results/claims/SLUG.json. settings: KEY=VALUE of both arms'
+    training; base=NAME holds for systems that learn nothing, too.
 
     quick: a few samples and people, written beside as SLUG-quick. Raises InputError for a system without a claim.
     """
     started, card = time.time(), registry.card(slug)
     claim = card.claim
-    if claim is None or not card.trains:
-        raise InputError(f"{slug} has no claim that is trained.")
+    if claim is None or not (card.trains or any(claim.made)):
+        raise InputError(f"{slug} has no claim.")
     samples = QUICK if quick else SAMPLES
-    _budget(card, samples)
+    if card.trains:
+        _budget(card, samples)
     shown, notes = _shown(claim, 4 if quick else 0)
-    arms: list[list[dict[str, Measured]]] = []
-    for arm, told in zip(claim.arms, claim.trained, strict=True):
-        arms.append([])
-        for seed in SEEDS:
-            best = _trained(card, arm, [*settings, *told], seed, samples)
-            figures_of, said = _measured(card, best, settings, shown, 1 if quick else NOISES)
-            arms[-1].append(figures_of)
-            notes += [f"{arm}, seed {seed}: {sentence}" for sentence in said]
+    arms = list[list[dict[str, Measured]]]()
+    for arm, ready in _loaded(card, claim, settings, samples):
+        measured, said = _measured(ready, claim, shown, 1 if quick else NOISES)
+        if arm == len(arms):
+            arms.append([])
+        arms[arm].append(measured)
+        notes += [f"{claim.arms[arm]}, seed {len(arms[arm]) - 1}: {sentence}" for sentence in said]
     said = [f"verdict: {decided(claim.measure, arms)}", claim.question]
     said += [f"with: {claim.arms[0]}; without: {claim.arms[1]}", claim.expected]
     if "sim_gt" in arms[0][0]:
@@ -72,8 +78,23 @@ def run(slug: str, quick: bool = False, settings: Sequence[str] = ()) -> Path:
         notes.append(f"likeness to the other photo {inferior}: lower end {low:.3f}, margin {-MARGIN}")
     figures = [figure for name in arms[0][0] for figure in _figures(name, arms, name != claim.measure)]
     name = f"claims/{slug}-quick" if quick else f"claims/{slug}"
-    notes.append(f"{samples} samples an arm and seed")
+    notes.append(f"{samples} samples an arm and seed" if card.trains else "nothing is learnt, so that no seeds vary")
     return write(name, figures, seed=0, started=started, notes=[*said, *notes])
+
+
+def _loaded(card: Card, claim: Claim, settings: Sequence[str], samples: int) -> Iterator[tuple[int, Ready]]:
+    """The number of each arm with its system; trained, once for each seed."""
+    base = next((text.partition("=")[2] for text in settings if text.startswith("base=")), "")
+    if not card.trains:
+        for arm, (slug, *told) in enumerate(claim.made):
+            one = registry.card(slug)
+            options = changed(one.options(), told)
+            yield arm, registry.part(slug, "use").load(Spec(base or one.base, options))
+        return
+    for arm, learnt in enumerate(claim.trained):
+        for seed in SEEDS:
+            best = _trained(card, claim.arms[arm], [*settings, *learnt], seed, samples)
+            yield arm, registry.part(card.slug, "use").load(Spec(base or card.base, card.options(), run=str(best)))
 
 
 def decided(name: str, arms: Arms) -> Verdict:
@@ -98,7 +119,8 @@ def _figures(name: str, arms: Arms, beside: bool) -> list[Figure]:
     how: dict[str, Any] = {"unit": name, "better": better}
     count = arms[0][0][name].people
     figures = [Figure(effect, float(np.mean(effects)), low, high, n=count, **how)]
-    figures += [Figure(f"{effect}.seed_{seed}", one, **how) for seed, one in zip(SEEDS, effects, strict=True)]
+    if len(effects) > 1:
+        figures += [Figure(f"{effect}.seed_{seed}", one, **how) for seed, one in zip(SEEDS, effects, strict=True)]
     for which, arm in zip(("with", "without"), arms, strict=True):
         figures.append(Figure(f"{name}.{which}", float(np.mean([one[name].value() for one in arm])), n=count, **how))
     return figures
@@ -116,21 +138,41 @@ def drawn(with_: Sequence[Measured], without: Sequence[Measured], seed: int = 0)
     random = np.random.default_rng(seed)
     count, made = with_[0].people, []
     for _ in range(DRAWS):
-        weights = random.multinomial(count, np.full(count, 1 / count)).astype(np.float64)
+        weights = drawn_people(count, random)
         chosen = random.integers(0, len(with_), len(with_))
         made.append(np.mean([with_[i].value(weights) - without[i].value(weights) for i in chosen]))
     return np.array(made)
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a claim's results file says. verdict: of the paper's idea here; effect: with it less without, of `measure`,
+    with its 95 % interval."""
+
+    slug: str
+    verdict: Verdict
+    effect: float
+    low: float
+    high: float
+    measure: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.verdict} (effect on {self.measure} {self.effect:.3f}, 95 % {self.low:.3f} to {self.high:.3f})"
+
+
+def finding(path: Path) -> Finding:
+    """Of a file that `run` wrote."""
+    made = json.loads(path.read_text("utf-8"))
+    effect = next(figure for figure in made["figures"] if figure["name"] == "effect")
+    found: Any = made["notes"][0].removeprefix("verdict: ")
+    return Finding(path.stem, found, effect["value"], effect["low"], effect["high"], effect["unit"])
+
+
 def verdict_of(slug: str) -> str | None:
     """What results/claims/SLUG.json of this checkout says, in words; None where it was not run."""
     path = results_folder() / "claims" / f"{slug}.json"
-    if not path.is_file():
-        return None
-    made = json.loads(path.read_text("utf-8"))
-    effect = next(figure for figure in made["figures"] if figure["name"] == "effect")
-    found = made["notes"][0].removeprefix("verdict: ")
-    return f"{found} (effect {effect['value']:.3f}, 95 % {effect['low']:.3f} to {effect['high']:.3f})"
+    return finding(path).words if path.is_file() else None
 
 
 def _trained(card: Card, arm: str, settings: Sequence[str], seed: int, samples: int) -> Path:
@@ -154,18 +196,29 @@ def _shown(claim: Claim, count: int) -> tuple[list[Somebody] | list[Pair], list[
     return found, [f"{len(found)} pairs of photos; left out {alike} whose two photos are hardly two"]
 
 
-def _measured(
-    card: Card, best: Path, settings: Sequence[str], shown: Sequence[Any], noises: int
-) -> tuple[dict[str, Measured], list[str]]:
+def _measured(ready: Ready, claim: Claim, shown: Sequence[Any], noises: int) -> tuple[dict[str, Measured], list[str]]:
     """By the names of the measures, and what is to be said of it."""
-    base = next((text.partition("=")[2] for text in settings if text.startswith("base=")), card.base)
-    ready = registry.part(card.slug, "use").load(Spec(base, card.options(), run=str(best)))
-    assert card.claim is not None
-    if card.claim.measure != "copy_paste":
-        return {"likeness": cosines(gallery(ready, shown, card.claim.prompts, noises), shown)}, []
-    found = copying(ready, shown, noises)
-    said = [f"{found.faceless} pictures without a face have no score"]
-    return {name: getattr(found, name) for name in ("copy_paste", "sim_gt", "sim_ref")}, said
+    if claim.measure == "copy_paste":
+        found = copying(ready, shown, noises)
+        said = [f"{found.faceless} pictures without a face have no score"]
+        return {name: getattr(found, name) for name in ("copy_paste", "sim_gt", "sim_ref")}, said
+    made = gallery(ready, shown, claim.prompts, noises)
+    measured: dict[str, Measured] = {"likeness": cosines(made, shown)}
+    if claim.measure == "obeyed":
+        measured["obeyed"] = _obeyed(made, claim.prompts, noises)
+    return measured, []
+
+
+def _obeyed(made: Gallery, prompts: Sequence[str], noises: int) -> Pooled:
+    """Of the questions that the prompts put, each person's share that the pictures answer as asked; a picture without a
+    face disobeys once."""
+    captions = [prompt for _ in made.pictures for prompt in prompts for _ in range(noises)]
+    pictures = np.stack([picture for theirs in made.pictures for picture in theirs])
+    seen = see(pictures, "looking")
+    found, faceless = obeyed(judged(seen, captions)).values(), np.flatnonzero(~seen.found)
+    right = np.concatenate([*(answers.right for answers in found), np.zeros(len(faceless))])
+    rows = np.concatenate([*(answers.rows for answers in found), faceless])
+    return Pooled.of(right, rows // (len(prompts) * noises), len(made.pictures))
 
 
 def _budget(card: Card, samples: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.bench.canvas import Seen, landmarks, see, smiled, turned
+from visavis.bench.canvas import Seen, gaped, landmarks, opened, see, smiled, turned
 from visavis.core.types import BANDS, Floats
 from visavis.faces.attributes import raw
 
@@ -20,8 +19,10 @@ HEADS = "attributes_judge"
 TAUGHT = 3000  # training photos that the thresholds come from
 LOOKS = ("looking left", "looking straight", "looking right")
 SMILES = ("serious", "smiling")
+MOUTHS, LIDS = ("mouth closed", "mouth open"), ("eyes closed", "eyes open")
+BY_POINTS = {"look": (turned, LOOKS), "smile": (smiled, SMILES), "mouth": (gaped, MOUTHS), "eyes": (opened, LIDS)}
 WOMEN, MEN = {"woman", "girl"}, {"man", "boy"}
-QUESTIONS = ("gender", "age_band_within_one", "look", "smile")
+QUESTIONS = ("gender", "age_band_within_one", *BY_POINTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,7 @@ class Answers:
 
 def obeyed(asked: Asked) -> dict[str, Answers]:
     """Answers to QUESTIONS, each put to the pictures with a face whose caption says something of it."""
-    look, smile = _thresholds(turned, LOOKS), _thresholds(smiled, SMILES)
-    turns, smiles = turned(asked.points), smiled(asked.points)
+    told = {name: (choices, _thresholds(name), measure(asked.points)) for name, (measure, choices) in BY_POINTS.items()}
     found: dict[str, list[tuple[int, bool]]] = {name: [] for name in QUESTIONS}
     for i in map(int, np.flatnonzero(asked.seen.found)):
         caption = asked.captions[i]
@@ -63,10 +63,10 @@ def obeyed(asked: Asked) -> dict[str, Answers]:
         if years:
             apart = abs(band(float(years[1])) - band(float(asked.age[i, 0])))
             found["age_band_within_one"].append((i, apart <= 1))
-        for name, choices, limits, value in (("look", LOOKS, look, turns[i]), ("smile", SMILES, smile, smiles[i])):
+        for name, (choices, limits, values) in told.items():
             said = [choice for choice in choices if choice in caption]
             if said:
-                found[name].append((i, choices[int(np.searchsorted(limits, value))] == said[0]))
+                found[name].append((i, choices[int(np.searchsorted(limits, values[i]))] == said[0]))
     return {
         name: Answers(*(np.array(part) for part in zip(*pairs, strict=True))) for name, pairs in found.items() if pairs
     }
@@ -77,8 +77,10 @@ def band(years: float) -> int:
     return int(sum(years >= high + 1 for _, high in BANDS))
 
 
-def _thresholds(measure: Callable[[NDArray[np.float64]], NDArray[np.float64]], words: Sequence[str]) -> list[float]:
-    """Between the medians of training photos to which the words apply, in their order."""
+@cache
+def _thresholds(name: str) -> list[float]:
+    """Of a question to the points: between the medians of training photos to which its words apply, in their order."""
+    measure, words = BY_POINTS[name]
     told, points = _taught()
     values = measure(points)
     middles = [float(np.nanmedian(values[[word in each for each in told]])) for word in words]

@@ -141,13 +141,20 @@ class Cosines:
         """Likeness over bootstrap draws of people, all four means anew in each: [DRAWS]."""
         count = len(self.made)
         random = np.random.default_rng(seed)
-        weights = random.multinomial(count, np.full(count, 1 / count), size=DRAWS)
-        return np.array([self.likeness(row.astype(np.float64)) for row in weights])
+        return np.array([self.likeness(drawn_people(count, random)) for _ in range(DRAWS)])
 
     def interval(self, seed: int = 0) -> tuple[float, float]:
         """95 %."""
         low, high = np.percentile(self.drawn(seed), [2.5, 97.5])
         return float(low), float(high)
+
+
+def drawn_people(count: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """float64 [count]: how often each is drawn; never one alone, who would have no strangers."""
+    while True:
+        weights = random.multinomial(count, np.full(count, 1 / count)).astype(np.float64)
+        if count < 2 or (weights > 0).sum() > 1:
+            return weights
 
 
 def _own(cosines: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:

@@ -13,14 +13,16 @@ from visavis.core.types import Face, Pixels
 @dataclass(frozen=True)
 class Claim:
     """The ablation that tests the paper's one idea. arms: with the idea, without it; measure: the figure that decides;
-    expected: what the paper found; trained: what `visavis train` is told of each arm (KEY=VALUE); prompts: of the
-    pictures that are compared."""
+    expected: what the paper found; trained: what `visavis train` is told of each arm (KEY=VALUE), or, of a system that
+    learns nothing, made: the system of each arm and its options (SLUG, KEY=VALUE, ...); prompts: of the pictures that
+    are compared."""
 
     question: str
     arms: tuple[str, str]
     measure: str
     expected: str
     trained: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    made: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     prompts: tuple[str, ...] = ("",)
 
 

@@ -43,6 +43,7 @@ CARD = Card(
         question="Is more of the prompt obeyed after the cure (smile, open mouth, closed eyes)?",
         arms=("the system with FreeCure", "the system alone"),
         measure="obeyed",
+        made=(("freecure", "on=photoverse"), ("photoverse",)),
         prompts=("smiling", "mouth open", "eyes closed"),
         expected="more, for slightly less likeness: +7.9 % and -3.0 % for InstantID (table 1)",
     ),

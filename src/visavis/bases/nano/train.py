@@ -85,6 +85,8 @@ class Nano(nn.Module):
     """Text encoder and UNet, the layers that predict A's maps from the UNet's middle, and the mean and deviation [8] of
     the autoencoder's latents, in whose units it learns."""
 
+    own = ("mean", "deviation")
+
     def __init__(self, align: bool) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(8))

@@ -27,12 +27,12 @@ class Told:
 
     def __call__(self, asked: Asked, seed: int, progress: Progress) -> Iterator[Drawn]:
         age, female, _ = raw(asked.people[0][0].crop("portrait").pixels[None])
-        yield from self.drawn(asked, seed, "woman" if female[0] > 0.5 else "man", round(float(age[0, 0])))
+        yield from self.drawn(asked, seed, "a woman" if female[0] > 0.5 else "a man", round(float(age[0, 0])))
 
     def drawn(self, asked: Asked, seed: int, who: str, years: int) -> Iterator[Drawn]:
-        said = asked.prompt.replace("a person", f"a {who}")
+        said = asked.prompt.replace("a person", who)
         if who not in said:
-            said = f"a {who} of {years}, {said}"
+            said = f"{who} of {years}, {said}"
         for picture in self.base.pictures(said, asked.n, seed=seed, steps=asked.steps, guidance=asked.guidance):
             yield Drawn(picture)
 
@@ -48,10 +48,10 @@ class Tuned(Told):
     def drawn(self, asked: Asked, seed: int, who: str, years: int) -> Iterator[Drawn]:
         from visavis.bases.nano.tuned import tuned
 
-        face = asked.people[0][0]
+        face, named = asked.people[0][0], who.replace("a ", "an id ")
         if face is not self.face:
-            portrait, caption = face.crop("portrait").pixels, f"an id {who} of {years}"
+            portrait, caption = face.crop("portrait").pixels, f"{named} of {years}"
             pipeline, steps = tuned(self.untuned.pipeline, portrait, caption, TUNED)
             self.base, self.face = dataclasses.replace(self.untuned, pipeline=pipeline), face
             self.steps.append(steps)
-        yield from super().drawn(asked, seed, f"id {who}", years)
+        yield from super().drawn(asked, seed, named, years)

@@ -42,13 +42,15 @@ class Likeness:
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
-    """n, p: mean cosine of two strangers and of two photos of one person, by the judge and by A; spread: deviation of
+    """n, p: mean cosine of two strangers and of two photos of one person, by the judge and by A; accepted: the judge's
+    cosine that 1 in 1,000 pairs of strangers pass; spread: deviation of
     each of faces.frame.BEARING over photos; apart: mean distance of two photos of one person in these deviations."""
 
     n: float
     p: float
     n_a: float
     p_a: float
+    accepted: float
     spread: NDArray[np.float64]
     apart: float
 
@@ -57,8 +59,8 @@ class Anchors:
 def anchors() -> Anchors:
     """The shipped ones (`visavis bench judge` measures them)."""
     found = json.loads(weights.path(ANCHORS).read_text())
-    looks = found["looks"]
-    return Anchors(found["n"], found["p"], found["a"]["n"], found["a"]["p"], np.array(looks["spread"]), looks["apart"])
+    looks, a, accepted = found["looks"], found["a"], found["thresholds"]["0.001"]
+    return Anchors(found["n"], found["p"], a["n"], a["p"], accepted, np.array(looks["spread"]), looks["apart"])
 
 
 def likeness(made: Sequence[Frame], shown: Sequence[Frame]) -> list[Likeness]:

@@ -170,6 +170,8 @@ def _person(years: int | None, female: float, random: Generator) -> tuple[str, l
 
 
 def _interval(labels: Labels) -> tuple[float, float]:
+    if labels.get("age") is None:
+        return np.nan, np.nan
     from visavis.training.recipes.attributes import interval
 
-    return (np.nan, np.nan) if labels.get("age") is None else interval(labels)
+    return interval(labels)

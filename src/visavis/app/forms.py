@@ -66,7 +66,7 @@ def _turned(cards: Sequence[Card]) -> dict[str, tuple[Any, Form]]:
     made: dict[str, tuple[Any, Form]] = {}
     for card in cards:
         for name, hint, form in forms_of(card.options):
-            text = f"{card.slug}: {form.help}, {form.default} unless given"
+            text = f"{card.slug}: {form.help}" + ("" if form.default == "" else f", {form.default} unless given")
             if name in made:
                 text = f"{made[name][1].help}; {text}"
             made[name] = (hint | None, dataclasses.replace(form, help=text, default=None))

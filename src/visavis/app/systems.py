@@ -122,5 +122,5 @@ def _options(chosen: Card) -> dict[str, str]:
     made = {}
     for name, _, form in forms_of(chosen.options):
         span = "" if form.low is None and form.high is None else f", {form.low:g} to {form.high:g}"
-        made[name] = f"{form.help} ({form.default}{span})"
+        made[name] = form.help if form.default == "" else f"{form.help} ({form.default}{span})"
     return made

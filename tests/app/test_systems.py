@@ -52,7 +52,7 @@ def test_every_system_says_all_that_a_stranger_asks(capsys: pytest.CaptureFixtur
         (["card", "arcface"], "did you mean 'arc2face'?"),
         (
             ["systems", "--task", "create.dragon"],
-            "No system does 'create.dragon'; there are systems for create.portrait.",
+            "No system does 'create.dragon'; there are systems for create.identity, create.portrait.",
         ),
         (["claim", "nobody"], "There is no system 'nobody'"),
     ],

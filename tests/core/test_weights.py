@@ -54,7 +54,7 @@ def test_every_shipped_file_is_what_the_index_says() -> None:
     index = json.loads((weights.shipped_folder() / "index.json").read_text())
     assert [e.name for e in shipped] == list(index)
     for e in shipped:
-        assert weights.path(e.name).parent == weights.shipped_folder()
+        assert weights.path(e.name) == weights.shipped_folder() / e.file
         assert e.bytes <= 16_000_000
         assert e.terms in ("permissive", "research-only", "unknown")
         assert e.trained_on

@@ -82,7 +82,7 @@ def _judged(
         said = [f"{len(found)} faces were found for {len(shown)} people, so that nobody's likeness is told"]
     else:
         said = [f"person {number}: {one.words}" for number, one in enumerate(measured[1:], 2)]
-    return measured, None, (*drawn.notes, *said, *recognised(found, shown))
+    return measured, None, (*drawn.notes, *said, *(recognised(found, shown) if found else ()))
 
 
 def _plain(measured: Likeness) -> dict[str, Any]:

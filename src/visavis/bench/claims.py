@@ -128,7 +128,7 @@ def _figures(name: str, arms: Arms, beside: bool) -> list[Figure]:
 
 def verdict(effects: Sequence[float], low: float, high: float) -> Verdict:
     """From the effect of each training seed and the interval over people and seeds."""
-    if low <= 0 <= high or len({effect > 0 for effect in effects}) > 1:
+    if not (low > 0 or high < 0) or len({effect > 0 for effect in effects}) > 1:
         return "null"
     return "holds" if low > 0 else "reversed"
 

@@ -42,7 +42,7 @@ def results_folder() -> Path:
 def document(figures: Sequence[Figure], *, seed: int, started: float, notes: Sequence[str] = ()) -> dict[str, Any]:
     """The JSON of a measurement. started: time.time() at the start of the command."""
     made: dict[str, Any] = {
-        "command": " ".join(["pytest" if "pytest" in sys.argv[0] else "visavis", *sys.argv[1:]]),
+        "command": " ".join(["pytest" if "pytest" in sys.argv[0] else "visavis", *map(_shown, sys.argv[1:])]),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
         "machine": machine(),
@@ -52,6 +52,11 @@ def document(figures: Sequence[Figure], *, seed: int, started: float, notes: Seq
         "figures": [_row(f) for f in figures],
     }
     return {**made, "notes": list(notes)} if notes else made
+
+
+def _shown(argument: str) -> str:
+    """A folder of this machine tells a reader nothing but its name."""
+    return Path(argument).name if argument.startswith("/") else argument
 
 
 def write(name: str, figures: Sequence[Figure], *, seed: int, started: float, notes: Sequence[str] = ()) -> Path:

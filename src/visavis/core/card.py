@@ -37,8 +37,7 @@ class Card:
 
     tasks: names of the tasks that it does; idea: one sentence; base: the generator it stands on unless another is
     named, "" for none; options: a dataclass of `core.task.option` fields; dial: the one of them that trades likeness
-    against the prompt; weights: their names in the store; trains:
-    it has weights of its own; limits: plain words.
+    against the prompt; weights: their names in the store; trains: it has weights of its own; limits: plain words.
     """
 
     slug: str

@@ -7,21 +7,20 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from visavis.core import registry, weights
 from visavis.core.card import Card, Drawn, Invented, Progress, Ready, Spec
-from visavis.core.config import plain
 from visavis.core.errors import InputError
 from visavis.core.task import check
 from visavis.core.tasks import CreateIdentity
+from visavis.faces.analyse import needs
 from visavis.faces.frame import found_in
 from visavis.faces.judge import JUDGES
 from visavis.run import mark, provenance
 from visavis.run.likeness import ANCHORS, alike
 from visavis.run.output import Made
-from visavis.run.runner import chosen_options, needs_weights
+from visavis.run.runner import chosen_options, facts_of, needs_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +81,11 @@ def identities(inputs: CreateIdentity, options: Mapping[str, Any] | None = None)
         raise InputError(f"{card.slug} makes up nobody; {able or 'no system here'} does.")
     chosen = chosen_options(card, options or {})
     provenance.ready()
-    weights.fetch([*JUDGES, ANCHORS])
+    weights.fetch([*needs("yunet"), *JUDGES, ANCHORS])
     needs_weights(card)
     spec = Spec(inputs.base or card.base, chosen)
     ready: Ready = registry.part(card.slug, "use").load(spec)
     asked = Invented(inputs.n, inputs.photos, inputs.steps, inputs.guidance)
     ready.check(asked)
-    facts = {
-        "task": "create.identity",
-        "system": card.slug,
-        "steps": inputs.steps,
-        "guidance": inputs.guidance,
-        "options": plain(chosen),
-        "base": spec.base,
-        "terms": ready.terms,
-        "weights": weights.digests(spec.base, *card.weights),
-        "version": version("visavis"),
-    }
+    facts = facts_of("create.identity", card, spec, ready, inputs)
     return Run(card, asked, ready, inputs.seed, facts)

@@ -15,7 +15,7 @@ from visavis.core.card import Asked, Card, Drawn, Progress, Ready, Spec
 from visavis.core.config import nearest, plain
 from visavis.core.errors import InputError
 from visavis.core.task import check
-from visavis.core.tasks import CreatePortrait
+from visavis.core.tasks import CreateIdentity, CreatePortrait
 from visavis.core.types import Face, Photo
 from visavis.faces.analyse import choose, find_faces, needs
 from visavis.faces.frame import Frame, all_in, found_in, frame_of
@@ -118,21 +118,30 @@ def portraits(
     ready: Ready = registry.part(card.slug, "use").load(spec)
     ready.check(asked)
     facts = {
-        "task": "create.portrait",
-        "system": card.slug,
+        **facts_of("create.portrait", card, spec, ready, inputs),
         "prompt": inputs.prompt,
-        "steps": inputs.steps,
-        "guidance": inputs.guidance,
-        "options": plain(chosen),
-        "base": spec.base,
         "published": bool(spec.published),
-        "terms": ready.terms,
-        "weights": weights.digests(spec.base, *card.weights),
         "consent": [consent.plain() for consent in consents],
         "photos": [len(faces) for faces in people],
-        "version": version("visavis"),
     }
     return Run(card, asked, ready, inputs.seed, consents, _poor(people), facts)
+
+
+def facts_of(
+    task: str, card: Card, spec: Spec, ready: Ready, inputs: CreatePortrait | CreateIdentity
+) -> dict[str, Any]:
+    """What is recorded of every picture of a run, whatever the task."""
+    return {
+        "task": task,
+        "system": card.slug,
+        "steps": inputs.steps,
+        "guidance": inputs.guidance,
+        "options": plain(spec.options),
+        "base": spec.base,
+        "terms": ready.terms,
+        "weights": weights.digests(spec.base, *card.weights),
+        "version": version("visavis"),
+    }
 
 
 def needs_weights(card: Card) -> None:

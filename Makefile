@@ -1,4 +1,4 @@
-# make demo: install and run the main job · make test: everything that must hold · make bench: every figure · make golden: the authors' own numbers against ours
+# make demo: install and run the main job · make serve: the page on this machine · make test: everything that must hold · make bench: every figure · make golden: the authors' own numbers against ours
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -7,7 +7,7 @@ ML_TESTS = tests/training tests/blocks tests/bases tests/systems
 TORCH ?= torch==2.13.0
 TORCH_FLAGS ?=
 
-.PHONY: demo test bench golden install check base-install clean
+.PHONY: demo serve test bench golden install check base-install clean
 
 $(BIN)/visavis: pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +18,11 @@ install: $(BIN)/visavis
 
 demo: install
 	$(BIN)/visavis demo
+
+# Into the same environment: the server's packages, and those that make pictures only where they are already there.
+serve: install
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt '.[serve]'
+	$(BIN)/visavis serve $(SERVE)
 
 $(VENV)/.dev: pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -52,12 +52,19 @@ def photos(filled: tuple[Path, Path], home: Path) -> Path:
     return folder
 
 
+def command(*arguments: object) -> int:
+    """The exit code of a command; `--album` is a setting of its process and does not outlive it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISAVIS_ALBUM", os.environ.get("VISAVIS_ALBUM", ""))
+        return run([str(argument) for argument in arguments])
+
+
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Say:
     """say(arguments): what a command prints; it must end well and leave stderr empty."""
 
     def say_(*arguments: object) -> str:
-        assert run([str(argument) for argument in arguments]) == 0, capsys.readouterr().err
+        assert command(*arguments) == 0, capsys.readouterr().err
         said = capsys.readouterr()
         assert said.err == ""
         return said.out
@@ -82,7 +89,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Say:
     """refused(arguments): the one line on stderr of a command that ends with exit code 2."""
 
     def refused_(*arguments: object) -> str:
-        assert run([str(argument) for argument in arguments]) == 2
+        assert command(*arguments) == 2
         said = capsys.readouterr()
         assert said.out == "" and said.err.count("\n") == 1 and "Traceback" not in said.err
         return said.err
@@ -139,6 +146,27 @@ def test_from_a_folder_to_names_and_back(
 
     assert say("album", "undo").startswith("Taken back: name")
     assert [p["name"] for p in document("album", "people")["people"]] == [None]
+
+
+def test_what_is_told_in_a_sentence_is_a_document_too(
+    photos: Path, small: dict[str, Path], document: Callable[..., Any], tmp_path: Path
+) -> None:
+    def said(*arguments: object) -> str:
+        made = document("album", *arguments)
+        assert made.keys() == {"schema", "said"} and made["schema"] == f"visavis.album.{arguments[0]}/1"
+        return str(made["said"])
+
+    man, other = document("album", "people", "--all")["people"]
+    assert said("name", f"#{man['id']}", "Ana") == f"#{man['id']} is Ana now: 5 faces on 5 photos."
+    assert said("differ", "Ana", f"#{other['id']}") == f"Ana and #{other['id']} are kept apart."
+    assert "moved to Ana" in said("merge", "Ana", f"#{other['id']}")
+    faces = [row["face"] for row in document("album", "show", "Ana")["faces"]]
+    assert said("split", "Ana", *faces[:2], "--to", "Bob") == "2 faces of Ana moved to Bob."
+    assert said("reject", faces[2]) == "1 rejected."
+    assert said("undo") == f"Taken back: reject {faces[2]}"
+    assert said("export", tmp_path / "who.json") == "written: 6 faces"
+    joe = document("person", "add", "Joe", small["again"], "--until", "2031-05-01")
+    assert joe["schema"] == "visavis.person/1" and (joe["name"], joe["faces"], joe["until"]) == ("Joe", 1, "2031-05-01")
 
 
 def test_a_man_who_is_not_in_the_album_is_not_found(
@@ -298,6 +326,22 @@ def test_every_looks_again_until_ctrl_c(home: Path, fill: Fill, small: dict[str,
     assert running.returncode == 130 and "Traceback" not in err
 
 
+def test_every_prints_a_document_each_time(
+    home: Path, small: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = iter([None])
+
+    def sleep(seconds: float) -> None:
+        assert seconds == 60
+        if next(rounds, 1):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("visavis.app.album.time.sleep", sleep)
+    assert command("album", "add", small["sky"], "--every", "1m", "--json") == 130
+    counted = [json.loads(line)["counts"] for line in capsys.readouterr().out.splitlines()]
+    assert counted == [{"added": 1}, {"unchanged": 1}]
+
+
 def test_ctrl_c_keeps_what_was_added_and_ends_helpers(home: Path, fill: Fill) -> None:
     folder = fill(40)
     running = subprocess.Popen(
@@ -342,13 +386,17 @@ def test_a_password_is_never_printed(url: str, home: Path, refused: Say, monkeyp
 
 
 @pytest.mark.parametrize("where", ["postgres"], indirect=True)
-def test_an_album_in_postgresql_keeps_its_password_to_itself(where: str, home: Path, fill: Fill, say: Say) -> None:
+def test_an_album_in_postgresql_keeps_its_password_to_itself(
+    where: str, home: Path, fill: Fill, small: dict[str, Path], say: Say
+) -> None:
     url = where.replace("postgres:@", "postgres:hush-hush@")
     assert "hush-hush" in url
     said = say("album", "add", fill((*MAN, "biden")), "--album", url)
     assert "6 added; 6 new faces." in said
     said += say("album", "people", "--album", url) + say("album", "name", "#1", "Barack Obama", "--album", url)
     said += say("album", "show", "Barack Obama", "--album", url)
+    said += say("album", "people", "--album", url, "--json")
+    said += say("person", "add", "Barack Obama", "--album", url, "--json", small["obama"])
     receipt = say("forget", "Barack Obama", "--album", url, "--json")
     assert json.loads(receipt)["faces"] == 5
     assert "hush" not in said + receipt + Path(json.loads(receipt)["file"]).read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 
 from visavis.app.cli import run
+from visavis.core import registry
 
 COMMAND = [sys.executable, "-m", "visavis"]
 
@@ -28,6 +30,16 @@ def test_help_loads_nothing_heavy() -> None:
     heavy = {"onnxruntime", "onnx", "ai_edge_litert", "PIL", "pyarrow", "scipy", "matplotlib", "torch", "safetensors"}
     loaded = {name.split(".")[0] for name in out.splitlines()[-1].split()}
     assert not heavy & loaded
+
+
+def test_every_task_is_a_command_and_can_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, task in registry.tasks().items():
+        module, _, function = task.use.partition(":")
+        assert callable(getattr(importlib.import_module(module), function)), name
+        verb, _, rest = name.rpartition(".")
+        assert run([verb, rest, "--help"] if verb else [rest, "--help"]) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert task.help in shown and ("--album" in shown) == task.album and "--json" in shown
 
 
 def test_look_json_is_one_document_and_nothing_else(

@@ -32,6 +32,7 @@ BENCHES = {
     "album": "Search in albums of up to a million faces, SQLite and PostgreSQL; whether `find` is honest.",
     "crash": "`album add` killed at random moments: photos lost and doubled.",
     "forget": "Traces of a forgotten person in every byte of both databases.",
+    "serve": "The server: speed beside the library, memory, nonsense, kill -9, requests that leave the machine.",
     "install": "Size and time of a fresh installation (run in a checkout).",
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import signal
 import sys
@@ -11,24 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from visavis.app import album, bases, bench, forms, systems, train, verify, weights
+from visavis.app import bases, bench, forms, systems, train, weights
 from visavis.app.say import ReaderGone, say
+from visavis.app.serve.command import serve
 from visavis.core import registry
 from visavis.core.errors import InputError, VisavisError
-from visavis.core.task import Task
-from visavis.core.tasks import BY_SYSTEMS, TASKS
 
 # typer brings its own copy of click and exports only some of its errors; this is the base of those it exports.
 UsageError: Any = typer.BadParameter.__mro__[1]
-
-USES = {
-    "look": "visavis.app.look",
-    "compare": "visavis.app.compare",
-    "create.faces": "visavis.app.create",
-    "create.portrait": "visavis.app.portrait",
-    "create.identity": "visavis.app.identity",
-    "measure.likeness": "visavis.app.measure",
-}
 
 app = typer.Typer(
     help="Faces whose identity matters: who is on this photo, and is it the same person?",
@@ -51,26 +40,30 @@ def common(
         os.environ["VISAVIS_DEBUG"] = "1"
 
 
-def _late(task: Task) -> forms.Use:
-    """The task's code is imported when it runs: `visavis --help` stays light."""
-
-    def use(inputs: Any, quiet: bool, *more: Any) -> forms.Outcome:
-        outcome: forms.Outcome = importlib.import_module(USES[task.name]).use(inputs, quiet, *more)
-        return outcome
-
-    return use
-
-
 _groups = {
     name: typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
-    for name, help in (("create", "Make pictures of faces."), ("measure", "Judge pictures that somebody made."))
+    for name, help in (
+        ("create", "Make pictures of faces."),
+        ("measure", "Judge pictures that somebody made."),
+        ("album", "People on many photos: add folders, group, name, find, forget."),
+        ("person", "A person by name, and what they consented to."),
+    )
 }
-for _name, _group in _groups.items():
-    app.add_typer(_group, name=_name)
-for _task in TASKS:
+
+
+def _group(verb: str) -> typer.Typer:
+    """The commands below a verb; a verb that only another distribution has gets a group of its own."""
+    if not verb:
+        return app
+    if verb not in _groups:
+        _groups[verb] = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    return _groups[verb]
+
+
+for _task in registry.tasks().values():
     _verb, _, _rest = _task.name.rpartition(".")
-    _cards = registry.systems_for(_task.name) if _task.name in BY_SYSTEMS else ()
-    forms.add_command(_groups.get(_verb, app), _task, _late(_task), _cards)
+    _cards = registry.systems_for(_task.name) if _task.systems else ()
+    forms.add_command(_group(_verb), _task, _cards)
 
 
 @app.command()
@@ -153,16 +146,15 @@ def info(as_json: forms.Json = False) -> None:
     show(as_json)
 
 
+for _name, _typer in _groups.items():
+    app.add_typer(_typer, name=_name)
 app.command()(bases.bases)
 app.command()(systems.systems)
 app.command()(systems.card)
 app.command()(systems.claim)
-app.command()(verify.verify)
-app.command()(album.forget)
 app.command()(train.train)
+app.command()(serve)
 app.add_typer(train.data_app, name="data")
-app.add_typer(album.app, name="album")
-app.add_typer(album.person_app, name="person")
 app.add_typer(weights.app, name="weights")
 app.add_typer(bench.app, name="bench")
 

@@ -7,10 +7,10 @@ from itertools import product
 from typing import Any
 
 from visavis.app import document, words
-from visavis.app.forms import Outcome
 from visavis.app.say import say
 from visavis.core import weights
 from visavis.core.errors import InputError
+from visavis.core.task import Outcome
 from visavis.core.tasks import Compare
 from visavis.core.types import Match
 from visavis.faces.analyse import embed_faces, find_faces, needs, pick

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from visavis.app import document
-from visavis.app.forms import Outcome
 from visavis.app.say import say
 from visavis.core import weights
 from visavis.core.errors import missing_extra
 from visavis.core.progress import track
+from visavis.core.task import Outcome
 from visavis.core.tasks import CreateFaces
 from visavis.core.types import Pixels
 from visavis.run import mark, provenance

@@ -6,8 +6,7 @@ import dataclasses
 import inspect
 import os
 import types
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
@@ -19,34 +18,21 @@ from visavis.core.settings import settings
 from visavis.core.task import Form, Task, check, forms_of
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """document: what --json prints; failure: the sentence for stderr (exit code 2) when something was not done."""
-
-    document: dict[str, Any]
-    failure: str | None = None
-
-
-Use = Callable[..., Outcome]
-"""use(inputs, quiet): does the task; writes for people to stdout unless quiet."""
-
-
-def add_command(app: typer.Typer, task: Task, use: Use, cards: Sequence[Card] = ()) -> None:
+def add_command(app: typer.Typer, task: Task, cards: Sequence[Card] = ()) -> None:
     """Adds the task as a command; with --json its document is the only thing on stdout.
 
-    cards: of the systems that do it; what they let a user turn are options as well, and `use` gets those that were
-    given as its third argument.
+    cards: of the systems that do it; what they let a user turn are options as well.
     """
-    turned = _turned(cards)
+    turned, common = turned_by(cards), {**COMMON, **({"album": Album} if task.album else {})}
 
     def command(**values: Any) -> None:
         as_json = values.pop("json")
-        set_common(**{key: values.pop(key) for key in COMMON})
+        set_common(**{key: values.pop(key) for key in common})
         given = {name: values.pop(name) for name in turned}
         inputs = task.inputs(**values)
         check(inputs)
-        more = ({name: value for name, value in given.items() if value is not None},) if cards else ()
-        outcome = use(inputs, as_json, *more)
+        more = ({name: value for name, value in given.items() if value is not None},) if task.systems else ()
+        outcome = task.do(inputs, as_json, *more)
         if as_json:
             say_json(outcome.document)
         if outcome.failure:
@@ -55,13 +41,13 @@ def add_command(app: typer.Typer, task: Task, use: Use, cards: Sequence[Card] = 
     parameters = [_parameter(*form) for form in task.forms()]
     parameters += [_parameter(name, hint, form) for name, (hint, form) in turned.items()]
     parameters.append(_keyword("json", False, Json))
-    parameters += [_keyword(name, None, hint) for name, hint in COMMON.items()]
+    parameters += [_keyword(name, None, hint) for name, hint in common.items()]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__doc__ = task.help
     app.command(task.name.rpartition(".")[2])(command)
 
 
-def _turned(cards: Sequence[Card]) -> dict[str, tuple[Any, Form]]:
+def turned_by(cards: Sequence[Card]) -> dict[str, tuple[Any, Form]]:
     """The options of systems by name, each said to be whose; None where it is not given."""
     made: dict[str, tuple[Any, Form]] = {}
     for card in cards:
@@ -79,13 +65,16 @@ Licence = Annotated[
     str | None,
     typer.Option(metavar="any|commercial", help="commercial: only weights with permissive terms [VISAVIS_LICENCE]"),
 ]
+Album = Annotated[str | None, typer.Option(metavar="PATH|URL", help="which album [VISAVIS_ALBUM]", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else on stdout")]
 COMMON = {"threads": Threads, "device": Device, "licence": Licence}
 
 
-def set_common(threads: int | None = None, device: str | None = None, licence: str | None = None) -> None:
+def set_common(
+    threads: int | None = None, device: str | None = None, licence: str | None = None, album: str | None = None
+) -> None:
     """Settings are read from the environment everywhere; the command line only writes them there."""
-    for name, value in (("THREADS", threads), ("DEVICE", device), ("LICENCE", licence)):
+    for name, value in (("THREADS", threads), ("DEVICE", device), ("LICENCE", licence), ("ALBUM", album)):
         if value is not None:
             os.environ[f"VISAVIS_{name}"] = str(value)
     settings()  # a wrong value is said before any work
@@ -96,8 +85,10 @@ def _parameter(name: str, hint: Any, form: Form) -> inspect.Parameter:
     metavar = form.metavar or None
     if form.positional:
         info: Any = typer.Argument(help=help_text, metavar=metavar)
-        return _keyword(name, inspect.Parameter.empty, Annotated[_plain(hint), info])
-    info = typer.Option("--" + name.replace("_", "-"), help=help_text, metavar=metavar)
+        default = inspect.Parameter.empty if form.default is None else form.default
+        return _keyword(name, default, Annotated[_plain(hint), info])
+    # A field that is called like a word of Python ends in an underscore: as_ is --as.
+    info = typer.Option("--" + name.rstrip("_").replace("_", "-"), help=help_text, metavar=metavar)
     default = list(form.default) if isinstance(form.default, tuple) else form.default
     return _keyword(name, default, Annotated[_plain(hint), info])
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from visavis.app import document
-from visavis.app.forms import Outcome
 from visavis.app.say import say
 from visavis.core.progress import steps
+from visavis.core.task import Outcome
 from visavis.core.tasks import CreateIdentity
 from visavis.run.identities import MadeUp, identities
 from visavis.run.output import write_sheet

@@ -13,6 +13,7 @@ from typing import Any
 
 from visavis.app import export
 from visavis.app.adding import Report, add
+from visavis.app.serve import leftovers
 from visavis.core.errors import InputError
 from visavis.core.settings import settings
 from visavis.core.task import PhotoLike
@@ -174,7 +175,14 @@ class Album:
         """Forgets a person for good, and proves it; cannot be undone. receipts: folder of the receipt, left out: the
         one in the user's data folder."""
         self._loaded = None
-        return forget(self.store, called, None if receipts is None else Path(receipts), cache.forget)
+        with self.store.read() as connection:
+            person = persons.find_person(connection, called)
+
+        def elsewhere(photos: set[str]) -> None:
+            cache.forget(photos)
+            leftovers.forget(person.id)
+
+        return forget(self.store, called, None if receipts is None else Path(receipts), elsewhere)
 
 
 def photos_of(person: Person, most: int = 4) -> list[Face]:

@@ -10,13 +10,13 @@ from typing import Any
 
 from visavis.app import document, words
 from visavis.app.draw import draw_faces
-from visavis.app.forms import Outcome
 from visavis.app.say import say, table
 from visavis.app.vectors import Vectors
 from visavis.core import weights
 from visavis.core.errors import InputError
 from visavis.core.progress import track
 from visavis.core.settings import settings
+from visavis.core.task import Outcome
 from visavis.core.tasks import Detector, Look
 from visavis.core.types import Face, Photo
 from visavis.faces.analyse import find_faces, needs

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from visavis.app import document
-from visavis.app.forms import Outcome
 from visavis.app.say import say
 from visavis.core import weights
 from visavis.core.progress import track
+from visavis.core.task import Outcome
 from visavis.core.tasks import MeasureLikeness
 from visavis.faces.analyse import needs
 from visavis.faces.judge import JUDGES

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from visavis.app import document
-from visavis.app.forms import Outcome
 from visavis.app.say import say
 from visavis.core.progress import steps
+from visavis.core.task import Outcome
 from visavis.core.tasks import CreatePortrait
 from visavis.run.output import Made, write_sheet
 from visavis.run.runner import portraits

@@ -28,7 +28,7 @@ def systems(
     if task is not None and not shown:
         known = sorted({name for card in registry.cards().values() for name in card.tasks})
         raise InputError(f"No system does {task!r}; there are systems for {', '.join(known)}.")
-    rows = [_row(card) for card in shown]
+    rows = [facts(card) for card in shown]
     if settings().commercial:
         rows = [row for row in rows if row["terms"] in ("permissive", "none needed")]
     if as_json:
@@ -47,14 +47,7 @@ def card(
     """Everything about one system: idea, options, weights and their terms, claim, limits."""
     chosen = registry.card(slug)
     if as_json:
-        say_json(
-            {
-                "schema": "visavis.card/1",
-                **_row(chosen),
-                "options": _options(chosen),
-                "claim": chosen.claim and asdict(chosen.claim),
-            }
-        )
+        say_json({"schema": "visavis.card/1", **facts(chosen)})
         return
     for line in lines(chosen):
         say(line)
@@ -81,7 +74,7 @@ def lines(chosen: Card) -> list[str]:
     """The card as Markdown."""
     from visavis.bench.claims import verdict_of
 
-    row, claim = _row(chosen), chosen.claim
+    row, claim = facts(chosen), chosen.claim
     made = [f"# {chosen.slug}: {chosen.title}", ""]
     made += [f"{chosen.paper}. Does: {', '.join(chosen.tasks)}.", "", chosen.idea, ""]
     made += [f"**Limits.** {chosen.limits}", ""]
@@ -97,7 +90,8 @@ def lines(chosen: Card) -> list[str]:
     return made
 
 
-def _row(chosen: Card) -> dict[str, Any]:
+def facts(chosen: Card) -> dict[str, Any]:
+    """The card as JSON: what it says, and of which terms its weights are."""
     entries = [entry for name in chosen.weights for entry in weights.found(name)]
     missing = bool(chosen.weights) and not entries
     terms = (
@@ -115,6 +109,7 @@ def _row(chosen: Card) -> dict[str, Any]:
         "trained_on": "; ".join(dict.fromkeys(entry.trained_on for entry in entries)) or "nothing",
         "bytes": sum(entry.bytes for entry in entries),
         "options": _options(chosen),
+        "claim": chosen.claim and asdict(chosen.claim),
     }
 
 

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from visavis.app import forms
-from visavis.app.say import say, say_json
+from visavis.app.say import say
+from visavis.core.album_tasks import Verify
 from visavis.core.errors import InputError
+from visavis.core.task import Outcome
+from visavis.run.verify import verify
 
 
-def verify(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="pictures")],
-    as_json: forms.Json = False,
-) -> None:
-    """Read back what a picture says of its making: signed manifest, invisible mark, the record beside it."""
-    from visavis.run.verify import verify as read_back
-
+def use(inputs: Verify, quiet: bool) -> Outcome:
+    """Reads back every picture; the good ones are done whatever becomes of the others."""
     rows, failed = list[dict[str, Any]](), list[str]()
-    for file in files:
+    for file in map(str, inputs.files):
         try:
-            verdict = read_back(file)
+            verdict = verify(file)
         except InputError as error:
             failed.append(str(error))
             rows.append({"path": file, "error": str(error)})
             continue
         rows.append({**dataclasses.asdict(verdict), "error": None})
-        for sentence in () if as_json else verdict.sentences:
+        for sentence in () if quiet else verdict.sentences:
             say(f"{verdict.path}  {sentence}")
-    if as_json:
-        say_json({"schema": "visavis.verify/1", "files": rows})
-    if failed:
-        raise InputError(
-            failed[0] if len(failed) == 1 else f"{len(failed)} files were not read. The first: {failed[0]}"
-        )
+    return Outcome({"schema": "visavis.verify/1", "files": rows}, _failure(failed))
+
+
+def _failure(failed: list[str]) -> str | None:
+    if len(failed) < 2:
+        return failed[0] if failed else None
+    return f"{len(failed)} files were not read. The first: {failed[0]}"

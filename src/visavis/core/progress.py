@@ -1,4 +1,4 @@
-"""Progress of long work on stderr (rich); silent where stderr is no terminal."""
+"""Progress of long work on stderr (rich), silent where stderr is no terminal; or told to whoever listens."""
 
 from __future__ import annotations
 
@@ -9,12 +9,31 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
+Heard = Callable[[str, int, int | None], None]
+"""heard(label, done, total), total None where it is not known."""
+_heard: Heard | None = None
+
+
+@contextlib.contextmanager
+def told_to(heard: Heard) -> Iterator[None]:
+    """Progress of this process is told to `heard` and shown nowhere."""
+    global _heard
+    before, _heard = _heard, heard
+    try:
+        yield
+    finally:
+        _heard = before
 
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Yields the items while a bar with count and remaining time shows on stderr."""
     if total is None and isinstance(items, Sized):
         total = len(items)
+    if _heard is not None:
+        for done, item in enumerate(items):
+            _heard(label, done, total)
+            yield item
+        return
     if not sys.stderr.isatty():
         yield from items
         return
@@ -53,6 +72,10 @@ def steps(label: str, total: int, done: int = 0, shown: bool = True) -> Iterator
     """
     if not shown:
         yield lambda done, line: None
+        return
+    if _heard is not None:
+        heard = _heard
+        yield lambda done, line: heard(" ".join(filter(None, (label, line))), done, total)
         return
     if not sys.stderr.isatty():
         said = time.monotonic()

@@ -1,4 +1,5 @@
-"""Systems by their slug: entry points of the group `visavis.systems`, so that other distributions can bring more.
+"""Systems by their slug and tasks by their name, of this distribution and of others: entry points of the groups
+`visavis.systems` and `visavis.tasks`.
 
 An entry point names the card; beside the card's module lie `use` (load), and where there is something to train `train`
 and `claim`.
@@ -16,8 +17,10 @@ from visavis.core.card import Card
 from visavis.core.config import nearest
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.progress import say
+from visavis.core.task import Task
+from visavis.core.tasks import TASKS
 
-GROUP = "visavis.systems"
+GROUP, TASK_GROUP = "visavis.systems", "visavis.tasks"
 
 
 @cache
@@ -41,6 +44,23 @@ def card(slug: str) -> Card:
     if slug not in cards():
         raise InputError(f"There is no system {slug!r}: {nearest(slug, list(cards()))}")
     return cards()[slug]
+
+
+@cache
+def tasks() -> dict[str, Task]:
+    """All tasks by name: ours, then those that entry points name. One that cannot be read is named on stderr and left
+    out."""
+    found = {task.name: task for task in TASKS}
+    for point in sorted(entry_points(group=TASK_GROUP), key=lambda point: point.name):
+        try:
+            made = point.load()
+            if not isinstance(made, Task) or made.name != point.name or made.name in found:
+                raise TypeError(f"{point.value} is no new task of this name")
+        except Exception as error:  # whatever another distribution brings must not stop this one
+            say(f"The task {point.name} is left out: {type(error).__name__}: {error}")
+            continue
+        found[made.name] = made
+    return found
 
 
 def systems_for(task: str) -> list[Card]:

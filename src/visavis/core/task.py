@@ -2,13 +2,16 @@
 
 Inputs are a frozen dataclass. Each field is declared by `argument` or `option`, which carry help, range, unit; the
 field's type says what a place may offer: `PhotoIn` (a path, array or Photo here, an upload over REST and page),
-`FolderIn` (paths; over REST and page only below an allowed root), `OutPath` (never over REST or page).
+`FolderIn` (paths; over REST and page only below an allowed root), `BaseIn` (a generator: what ships by its name
+everywhere, a folder as for `FolderIn`, a hub only here), `OutPath` (never over REST or page).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_type_hints
@@ -21,12 +24,13 @@ from visavis.core.types import Photo
 PhotoLike: TypeAlias = str | Path | NDArray[Any] | Photo
 PhotoIn: TypeAlias = Annotated[PhotoLike, "photo"]
 FolderIn: TypeAlias = Annotated[str | Path, "folder"]
+BaseIn: TypeAlias = Annotated[str, "base"]
 OutPath: TypeAlias = Annotated[str | Path, "out"]
 
 
 @dataclass(frozen=True)
 class Form:
-    """What a person should know about one input."""
+    """What a person should know about one input. here: offered on the command line and in Python only."""
 
     help: str
     positional: bool = False
@@ -35,6 +39,15 @@ class Form:
     high: float | None = None
     unit: str = ""
     metavar: str = ""
+    here: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """document: what --json prints; failure: the sentence for stderr (exit code 2) when something was not done."""
+
+    document: dict[str, Any]
+    failure: str | None = None
 
 
 def argument(help: str, *, metavar: str = "") -> Any:
@@ -43,23 +56,47 @@ def argument(help: str, *, metavar: str = "") -> Any:
 
 
 def option(
-    default: Any, help: str, *, low: float | None = None, high: float | None = None, unit: str = "", metavar: str = ""
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    metavar: str = "",
+    here: bool = False,
 ) -> Any:
-    """A named input with a default and, for numbers, a range that `check` holds."""
-    return dataclasses.field(default=default, metadata={"form": Form(help, False, default, low, high, unit, metavar)})
+    """A named input with a default and, for numbers, a range that `check` holds. here: not over REST or page."""
+    form = Form(help, False, default, low, high, unit, metavar, here)
+    return dataclasses.field(default=default, metadata={"form": form})
 
 
 @dataclass(frozen=True)
 class Task:
-    """name: the verb ("look", later "create.portrait"); inputs: the dataclass; help: one sentence for people."""
+    """name: the verb ("look", "create.portrait"); inputs: the dataclass; help: one sentence for people; use: where the
+    function is that does it ("visavis.app.look:use"); long: takes so long that a server makes a job of it; album:
+    reads or changes the album; systems: done by systems of the registry, whose options are inputs too.
+
+    use(inputs, quiet), or of systems use(inputs, quiet, options), gives an `Outcome`; it writes for people to stdout
+    unless quiet.
+    """
 
     name: str
     inputs: type[Any]
     help: str
+    use: str
+    long: bool = False
+    album: bool = False
+    systems: bool = False
 
     def forms(self) -> list[tuple[str, Any, Form]]:
         """(field name, type with its annotations, form) of every input, in order."""
         return forms_of(self.inputs)
+
+    def do(self, inputs: Any, quiet: bool, *options: Mapping[str, Any]) -> Outcome:
+        """Imports what does it and calls that."""
+        module, _, name = self.use.partition(":")
+        made: Outcome = getattr(importlib.import_module(module), name)(inputs, quiet, *options)
+        return made
 
 
 def forms_of(inputs: type[Any]) -> list[tuple[str, Any, Form]]:

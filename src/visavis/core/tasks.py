@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from visavis.core.task import FolderIn, OutPath, PhotoIn, Task, argument, option
+from visavis.core.album_tasks import ALBUM_TASKS
+from visavis.core.task import BaseIn, FolderIn, OutPath, PhotoIn, Task, argument, option
 
 Detector = Literal["yunet", "centerface"]
 
@@ -54,7 +55,7 @@ class CreateFaces:
     n: int = option(12, "how many faces", low=1, high=1000)
     out: OutPath = option("visavis-faces", "folder of the pictures and of sheet.png")
     seed: int = option(0, "the first picture's; each further one counts up", low=0, high=2**31)
-    base: str = option("nano", "nano, a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub")
+    base: BaseIn = option("nano", "nano, a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub")
     steps: int = option(20, "steps of the sampler", low=1, high=200)
     guidance: float = option(3.0, "how strictly the words are followed", low=1, high=20)
 
@@ -72,7 +73,9 @@ class CreatePortrait:
     n: int = option(4, "how many pictures", low=1, high=1000)
     out: OutPath = option("visavis-portraits", "folder of the pictures, their JSON and sheet.png")
     seed: int = option(0, "the first picture's; each further one counts up", low=0, high=2**31)
-    base: str = option("", "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION")
+    base: BaseIn = option(
+        "", "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION"
+    )
     published: FolderIn | None = option(None, "folder with the authors' own weights, in place of ours")
     steps: int = option(20, "steps of the sampler", low=1, high=200)
     guidance: float = option(3.0, "how strictly the words are followed", low=1, high=20)
@@ -88,7 +91,9 @@ class CreateIdentity:
     system: str = option("arc2face", "which system makes them; `visavis systems` lists them", metavar="SLUG")
     out: OutPath = option("visavis-people", "folder of a folder for each person, and of sheet.png")
     seed: int = option(0, "the first person's; each further one counts up", low=0, high=2**31)
-    base: str = option("", "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION")
+    base: BaseIn = option(
+        "", "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION"
+    )
     steps: int = option(20, "steps of the sampler", low=1, high=200)
     guidance: float = option(3.0, "how strictly the person is followed", low=1, high=20)
 
@@ -103,22 +108,43 @@ class MeasureLikeness:
     )
 
 
-LOOK = Task("look", Look, "Who is on a photo: boxes, landmarks, head pose, expression and quality of every face.")
-COMPARE = Task(
-    "compare", Compare, "Is it the same person on two photos, and how often would a stranger score this high?"
+LOOK = Task(
+    "look",
+    Look,
+    "Who is on a photo: boxes, landmarks, head pose, expression and quality of every face.",
+    "visavis.app.look:use",
 )
-CREATE_FACES = Task("create.faces", CreateFaces, "Faces that nobody has, from words alone.")
+COMPARE = Task(
+    "compare",
+    Compare,
+    "Is it the same person on two photos, and how often would a stranger score this high?",
+    "visavis.app.compare:use",
+)
+CREATE_FACES = Task(
+    "create.faces", CreateFaces, "Faces that nobody has, from words alone.", "visavis.app.create:use", long=True
+)
 CREATE_PORTRAIT = Task(
-    "create.portrait", CreatePortrait, "Portraits of this person, from one photo and words, with the likeness measured."
+    "create.portrait",
+    CreatePortrait,
+    "Portraits of this person, from one photo and words, with the likeness measured.",
+    "visavis.app.portrait:use",
+    long=True,
+    album=True,
+    systems=True,
 )
 CREATE_IDENTITY = Task(
-    "create.identity", CreateIdentity, "People whom nobody has met, each on several pictures, with how alike these are."
+    "create.identity",
+    CreateIdentity,
+    "People whom nobody has met, each on several pictures, with how alike these are.",
+    "visavis.app.identity:use",
+    long=True,
+    systems=True,
 )
 MEASURE_LIKENESS = Task(
     "measure.likeness",
     MeasureLikeness,
     "Are made pictures the people, or copies of the photos that were shown: three scores against another photo.",
+    "visavis.app.measure:use",
+    long=True,
 )
-TASKS = (LOOK, COMPARE, CREATE_FACES, CREATE_PORTRAIT, CREATE_IDENTITY, MEASURE_LIKENESS)
-# Done by systems of the registry: whatever their cards let a user turn is an input too.
-BY_SYSTEMS = ("create.portrait", "create.identity")
+TASKS = (LOOK, COMPARE, CREATE_FACES, CREATE_PORTRAIT, CREATE_IDENTITY, MEASURE_LIKENESS, *ALBUM_TASKS)

@@ -21,6 +21,7 @@ from visavis.core.errors import InputError
 from visavis.core.progress import track
 from visavis.training.cache import CHUNK, Column
 from visavis.training.checkpoint import origin, unpacked
+from visavis.training.precision import fast
 from visavis.training.prepare import Prepared
 
 BATCH = 64
@@ -76,7 +77,6 @@ def folded(module: AutoencoderKL, mean: Tensor, deviation: Tensor) -> Autoencode
     return made
 
 
-@torch.no_grad()
 def latents(rows: Prepared, module: AutoencoderKL, digest: str) -> Column:
     """The column float16 [2, 8, 16, 16] with the means of every row's frame and of its mirror image.
 
@@ -91,9 +91,10 @@ def latents(rows: Prepared, module: AutoencoderKL, digest: str) -> Column:
         keys = [rows.keys[i] for i in part]
         images = to_tensor(stored.take(stored.rows(keys)))
         both = torch.stack([images, images.flip(-1)], 1).flatten(0, 1)
-        made = torch.cat(
-            [module.encode(some.to(module.device)).latent_dist.mean.cpu() for some in torch.split(both, BATCH)]
-        )
+        with fast(module):
+            made = torch.cat(
+                [module.encode(some.to(module.device)).latent_dist.mean.cpu() for some in torch.split(both, BATCH)]
+            )
         kept.add(keys, made.view(len(keys), 2, CHANNELS, SIDE, SIDE).half().numpy())
     return kept
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
+from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,6 +42,7 @@ from visavis.training.cache import CHUNK, Column
 from visavis.training.checkpoint import origin, unpacked
 from visavis.training.data import Order
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
+from visavis.training.precision import fast
 from visavis.training.prepare import Prepared
 from visavis.training.rows import source
 
@@ -92,6 +94,8 @@ class Nano(nn.Module):
         self.register_buffer("mean", torch.zeros(8))
         self.register_buffer("deviation", torch.ones(8))
         self.text, self.unet = folder.text_encoder(), folder.unet()
+        if PartialState().device.type == "cpu":  # where fused attention's backward takes most of a step
+            self.unet.set_attn_processor(AttnProcessor())
         middle, wanted = self.unet.config.block_out_channels[-1], FEATURES[MAP][0]
         self.aligner = nn.Sequential(nn.Conv2d(middle, 512, 1), nn.SiLU(), nn.Conv2d(512, wanted, 1)) if align else None
 
@@ -171,7 +175,9 @@ def plan(config: Config) -> Plan:
         nano.deviation.copy_(torch.from_numpy(deviation))
     aligned = config.align > 0
     faces, watched = (Faces(rows, config.schedule, coder, digest, aligned) for rows in (train, val))
-    optimizer = torch.optim.AdamW(modules["nano"].parameters(), config.rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        modules["nano"].parameters(), config.rate, weight_decay=config.weight_decay, fused=True
+    )
     shown = np.arange(min(len(val), WATCHED))
     fixed = [watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(shown, min(len(shown), 8))]
 
@@ -296,7 +302,6 @@ def tokens(tokenizer: Any, captions: list[str]) -> Tensor:
     return made
 
 
-@torch.no_grad()
 def maps(rows: Prepared) -> Column:
     """The column float16 [2, 256, 4, 4] of A's maps of every portrait frame and of its mirror image.
 
@@ -312,7 +317,8 @@ def maps(rows: Prepared) -> Column:
         keys = [rows.keys[i] for i in part]
         images = F.interpolate(to_tensor(stored.take(stored.rows(keys))), (CHIP, CHIP), mode="bilinear")
         both = torch.stack([images, images.flip(-1)], 1).flatten(0, 1)
-        made = torch.cat([network.features(some.to(device))[MAP].cpu() for some in torch.split(both, BATCH)])
+        with fast(network):
+            made = torch.cat([network.features(some.to(device))[MAP].cpu() for some in torch.split(both, BATCH)])
         kept.add(keys, made.view(len(keys), 2, *FEATURES[MAP]).half().numpy())
     return kept
 

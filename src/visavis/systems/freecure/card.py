@@ -10,7 +10,7 @@ from visavis.core.task import option
 @dataclass(frozen=True)
 class Options:
     on: str = option("photoverse", "the system whose portraits are cured", metavar="SLUG")
-    told: str = option("", "that system's own options, as m=1,sigma=0.8", metavar="KEY=VALUE,...")
+    told: str = option("", "that system's own options, as m=1,sigma=0.8", metavar="KEY=VALUE,...", here=True)
     stages: Literal["both", "fasa", "apg"] = option(
         "both", "self-attention for what has a place, asymmetric prompts for what the whole picture shows, or both"
     )

@@ -1,0 +1,1 @@
+"""The tasks over REST and on a page."""

@@ -1,0 +1,134 @@
+"""Where REST and page bring what a client filled in: short tasks are done at once, long ones become jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from visavis.app.serve.fields import Field, fields, filled, plain
+from visavis.app.serve.jobs import Busy, Job, Jobs
+from visavis.app.serve.roots import Roots
+from visavis.core.errors import InputError
+from visavis.core.files import FULL
+from visavis.core.settings import private_folder, scratch, settings
+from visavis.core.task import Task
+
+LONGEST = 100  # characters of an upload's name that are kept
+
+
+class Desk:
+    """waiting: short tasks that may wait for a free core."""
+
+    def __init__(self, roots: Roots, jobs: Jobs, waiting: int = 256) -> None:
+        self.roots, self.jobs, self.waiting = roots, jobs, waiting
+        self._cores = threading.BoundedSemaphore(settings().threads)
+        self._places = threading.BoundedSemaphore(waiting + settings().threads)
+
+    def short(self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]) -> dict[str, Any]:
+        """The document of a task that is done at once. Raises as the task does, InputError also for a failure that
+        its document tells of, and Busy where too many wait."""
+        if not self._places.acquire(blocking=False):
+            raise Busy(f"{self.waiting} others are waiting already; try again later.")
+        try:
+            with self._cores, scratch("serve-") as name:
+                workplace = Path(name)
+                try:
+                    inputs, options = filled(task, {**given, **_saved(uploads, workplace)}, self.roots, None)
+                    outcome = task.do(inputs, True, *((options,) if task.systems else ()))
+                except InputError as error:
+                    raise InputError(self.roots.told(str(error), workplace)) from error
+                if outcome.failure and not _says_errors(outcome.document):
+                    raise InputError(self.roots.told(outcome.failure, workplace))
+                answer: dict[str, Any] = self.roots.told(outcome.document, workplace)
+                return answer
+        finally:
+            self._places.release()
+
+    def long(self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]) -> Job:
+        """A job in the queue. Raises InputError for what cannot be asked, Busy where too many wait."""
+        with self.jobs.room() as (id, workplace):
+            try:
+                kept = {**given, **_saved(uploads, workplace)}
+                inputs, options = filled(task, kept, self.roots, workplace / "files")
+            except InputError as error:
+                raise InputError(self.roots.told(str(error), workplace)) from error
+            return self.jobs.start(id, task.name, plain(inputs), options)
+
+    def told(self, job: Job) -> dict[str, Any]:
+        """A job as clients see it: with its document and the names of its files, without where it lies."""
+        place = self.jobs.folder / job.id
+        document = self.jobs.document(job.id) if job.state == "done" else None
+        answer: dict[str, Any] = self.roots.told(
+            {
+                "schema": "visavis.job/1",
+                **{name: getattr(job, name) for name in ("id", "task", "state", "created", "ended", "restarts")},
+                "progress": {"label": job.label, "done": job.done, "total": job.total},
+                "error": job.failure,
+                "error_kind": job.kind or None,
+                "document": document,
+                "files": list(self.jobs.files(job.id)),
+            },
+            place,
+        )
+        return answer
+
+
+class Upload:
+    """A photo that came from a client. name: as the client calls it."""
+
+    def __init__(self, name: str, file: IO[bytes]) -> None:
+        self.name, self.file = name, file
+
+
+def file_name(said: str) -> str:
+    """What an upload is called here: the last part of its name, without what no file system takes."""
+    last = re.sub(r"[\x00-\x1f\x7f<>:\"|?*\\]", "_", said.replace("\\", "/").rpartition("/")[2]).strip(" .")
+    while len(last.encode("utf-8", "surrogatepass")) > LONGEST:
+        last = last[1:]  # from the front: the suffix says what it is
+    return last.encode("utf-8", "replace").decode() or "photo"
+
+
+def _saved(uploads: Mapping[str, Sequence[Upload]], workplace: Path) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, several in uploads.items():
+        made[name] = [_save(upload, workplace / "uploads" / f"{name}-{i}") for i, upload in enumerate(several)]
+    return made
+
+
+def _save(upload: Upload, folder: Path) -> str:
+    path = private_folder(folder) / file_name(upload.name)
+    try:
+        with path.open("wb") as file:
+            shutil.copyfileobj(upload.file, file, 2**20)
+    except OSError as error:
+        why = "there is no space left here" if error.errno in FULL else error.strerror
+        raise InputError(f"{path.name} was not taken: {why}.") from error
+    return str(path)
+
+
+def _says_errors(document: Mapping[str, Any]) -> bool:
+    """Whether a document itself tells what was not done, photo by photo."""
+    return any(
+        isinstance(rows, list) and any("error" in row for row in rows if isinstance(row, dict))
+        for rows in document.values()
+    )
+
+
+@contextlib.contextmanager
+def opened(paths: Mapping[str, Sequence[str]]) -> Iterator[dict[str, list[Upload]]]:
+    """Files of this machine (of the page's own temporary folder) as uploads."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: [Upload(Path(path).name, stack.enter_context(Path(path).open("rb"))) for path in several]
+            for name, several in paths.items()
+        }
+
+
+def photo_fields(task: Task) -> list[Field]:
+    """Those that take uploads."""
+    return [field for field in fields(task) if field.kind in ("photo", "photo or folder")]

@@ -1,0 +1,175 @@
+"""Who may ask at all: a Host that is this machine's, an Origin that is the Host, a token beyond loopback, and no body
+without end. Stands before everything else, so that no route can forget it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DRAINED = 4  # times the largest body
+COOKIE = "visavis_token"
+LOGIN = "/login"
+HEADERS = {
+    # Gradio's page needs inline scripts; nothing may come from or go to another machine.
+    "content-security-policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+_LOGIN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>visavis</title>
+<meta name="viewport" content="width=device-width"><style>body{font:1rem system-ui;margin:3rem auto;max-width:24rem}
+input,button{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;margin:.3rem 0}</style><h1>visavis</h1>
+<form method="post" action="/login"><label>Token of this server<input name="token" type="password" required autofocus>
+</label><button>Enter</button></form>"""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """names: hosts that this server is called beside loopback's; token: "" where everybody on this machine may ask;
+    most: bytes of a body; patience: seconds without a byte of it."""
+
+    names: Collection[str] = ()
+    token: str = ""
+    most: int = 100 * 2**20
+    patience: float = 30
+
+
+class Guard:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+        self.app, self.rules = app, rules
+        self.names = {*LOOPBACK, *(name.lower() for name in rules.names)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        refusal = await self._refusal(scope, receive)
+        if refusal is not None:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                await refusal(scope, receive, _with_headers(send))
+            return
+        await self.app(scope, _Body(receive, self.rules), _with_headers(send))
+
+    async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        hosts = [value for name, value in headers if name == "host"]
+        if len(hosts) != 1 or _name(hosts[0]) not in self.names:
+            return _error(421, "This server is not called so; see --host and --name.")
+        origins = [value for name, value in headers if name == "origin"]
+        if any(urlsplit(origin).netloc.lower() != hosts[0].lower() for origin in origins):
+            return _error(403, "Asked by a page of another origin.")
+        lengths = [value for name, value in headers if name == "content-length"]
+        if any(not length.isdecimal() or int(length) > self.rules.most for length in lengths):
+            await self._drained(receive, lengths)
+            return _error(413, f"More than {self.rules.most // 2**20} MB.")
+        if not self.rules.token:
+            return None
+        if scope["type"] == "http" and scope["path"] == LOGIN and scope["method"] == "POST":
+            return await self._login(scope, receive)
+        if self._is_token(_given(headers)):
+            return None
+        page = scope["type"] == "http" and any(name == "accept" and "text/html" in value for name, value in headers)
+        return HTMLResponse(_LOGIN_PAGE, 401) if page else _error(401, "The token is missing or wrong.")
+
+    async def _drained(self, receive: Receive, lengths: Sequence[str]) -> None:
+        # Clients read the answer only when they have sent all; of what has no reasonable end they hear nothing.
+        if all(length.isdecimal() and int(length) <= DRAINED * self.rules.most for length in lengths):
+            body = _Body(receive, replace(self.rules, most=DRAINED * self.rules.most))
+            while not body.ended and (await body())["type"] == "http.request":
+                pass
+
+    def _is_token(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self.rules.token.encode())
+
+    async def _login(self, scope: Scope, receive: Receive) -> Response:
+        body = b""
+        while len(body) < 4096:
+            message = await asyncio.wait_for(receive(), self.rules.patience)
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        (given,) = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[:1]
+        if not self._is_token(given):
+            await asyncio.sleep(0.5)
+            return HTMLResponse(_LOGIN_PAGE, 401)
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(COOKIE, given, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
+        return answer
+
+
+class _Body:
+    """Counts what comes and does not wait for ever."""
+
+    def __init__(self, receive: Receive, rules: Rules) -> None:
+        self.receive, self.rules, self.got, self.ended = receive, rules, 0, False
+
+    async def __call__(self) -> Message:
+        if self.ended:  # from here on it is awaited whether the client leaves
+            return await self.receive()
+        try:
+            message = await asyncio.wait_for(self.receive(), self.rules.patience)
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        self.got += len(message.get("body", b""))
+        self.ended = not message.get("more_body", False)
+        # A client that sends more than it said or without saying how much is cut off as if it had gone.
+        return message if self.got <= self.rules.most else {"type": "http.disconnect"}
+
+
+def _with_headers(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                *message.get("headers", ()),
+                *((name.encode(), value.encode()) for name, value in HEADERS.items()),
+            ]
+        await send(message)
+
+    return sent
+
+
+def _name(host: str) -> str | None:
+    """Without the port; None for what is no host."""
+    try:
+        parts = urlsplit(f"//{host}")
+        parts.port  # noqa: B018  (raises for what is none)
+    except ValueError:
+        return None
+    return parts.hostname if "@" not in host else None
+
+
+def _given(headers: Sequence[tuple[str, str]]) -> str:
+    for name, value in headers:
+        if name == "authorization" and value.lower().startswith("bearer "):
+            return value[7:].strip()
+    cookies: Any = SimpleCookie()
+    for name, value in headers:
+        if name == "cookie":
+            try:
+                cookies.load(value)
+            except CookieError:
+                continue
+    return cookies[COOKIE].value if COOKIE in cookies else ""
+
+
+def _error(status: int, sentence: str) -> Response:
+    return JSONResponse({"error": sentence}, status)

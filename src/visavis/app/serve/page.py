@@ -1,0 +1,132 @@
+"""The page at /: a tab for what people do most, a form for everything else, from declarations and cards alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+
+from visavis.app.serve import fields, page_faces, page_systems
+from visavis.app.serve import page_words as say
+from visavis.app.serve.desk import Desk
+from visavis.app.serve.guard import Rules
+from visavis.app.serve.page_album import QUIET, TASKS, AlbumTab
+from visavis.app.serve.page_forms import TaskForm, Told
+from visavis.core.task import Task
+
+PORTRAITS = 6
+KEPT = 3600  # seconds that an upload is kept on the server
+
+# Gradio gives all buttons for uploads the same name, which tells nobody who listens what is asked for.
+SCRIPT = """() => {
+  const name = () => document.querySelectorAll('.vv-file').forEach(block => {
+    const label = block.querySelector('label')?.textContent.trim();
+    block.querySelectorAll('button:has(input[type=file]), input[type=file]').forEach(part => {
+      if (label && part.getAttribute('aria-label') !== label) part.setAttribute('aria-label', label);
+    });
+  });
+  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+  name();
+}"""
+
+
+def mounted(app: FastAPI, desk: Desk, most: int = Rules().most) -> FastAPI:
+    """The application with the page at /, behind all that it had before. most: bytes of a request."""
+    style = (resources.files("visavis.app.serve") / "page.css").read_text("utf-8")
+    plain = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+    theme = gr.themes.Default(
+        primary_hue="teal", neutral_hue="slate", font=list(plain), font_mono=["ui-monospace", "monospace"]
+    )
+    made: FastAPI = gr.mount_gradio_app(
+        app,
+        blocks(desk),
+        "/",
+        footer_links=[],
+        run_history=False,
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+        allowed_paths=[],
+        show_error=False,
+        max_file_size=most,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=theme,
+        css=style,
+        js=SCRIPT,
+    )
+    return made
+
+
+def blocks(desk: Desk) -> gr.Blocks:
+    """The page of the tasks that a client of this desk can ask for."""
+    tasks = {task.name: task for task in fields.tasks(desk.roots)}
+    forms: list[TaskForm] = []
+    made: gr.Blocks = gr.Blocks(title="visavis", analytics_enabled=False, delete_cache=(KEPT // 4, KEPT))
+    with made:
+        gr.HTML(
+            '<header class="vv vv-head"><h1>visavis</h1><p>Faces whose identity matters: who is on this photo, and is '
+            "it the same person?</p></header>"
+        )
+        album = None
+        with gr.Tabs():
+            forms += _tab(desk, tasks, "look", "Look", page_faces.looked)
+            forms += _tab(desk, tasks, "compare", "Compare", page_faces.compared)
+            if tasks.keys() >= TASKS:
+                with gr.Tab("Album") as tab:
+                    _head("Album", "People on many photos.")
+                    album = AlbumTab(desk)
+                    album.opened_by(tab)
+                    forms.append(album.find)
+            forms += _tab(desk, tasks, "create.portrait", "Create", None, {"n": PORTRAITS})
+            with gr.Tab("Systems") as tab:
+                _head("Systems", "What each method claims, and what became of the claim here.")
+                shown = gr.HTML()
+                tab.select(page_systems.cards, None, shown, **QUIET)
+            forms += _tab(desk, tasks, "verify", "Verify", page_faces.verified)
+            forms += _others(desk, tasks)
+        if album is not None:
+            album.forgets([upload for form in forms for upload in form.uploads])
+    made.queue(default_concurrency_limit=None, api_open=False)
+    return made
+
+
+def _tab(
+    desk: Desk,
+    tasks: Mapping[str, Task],
+    name: str,
+    title: str,
+    told: Told | None,
+    start: Mapping[str, Any] | None = None,
+) -> list[TaskForm]:
+    """Of a task that there is."""
+    task = tasks.get(name)
+    if task is None:
+        return []
+    with gr.Tab(title):
+        _head(title, task.help)
+        return [TaskForm(desk, task, title, told, start=start)]
+
+
+def _others(desk: Desk, tasks: Mapping[str, Task]) -> list[TaskForm]:
+    """All tasks that have no tab of their own."""
+    own = {"look", "compare", "create.portrait", "verify"} | TASKS
+    left: Sequence[Task] = [task for name, task in tasks.items() if name not in own]
+    made = []
+    with gr.Tab("More", visible=bool(left)):
+        _head("More", "Everything else that visavis does.")
+        for task in left:
+            title = task.name.replace(".", " ")
+            title = title[:1].upper() + title[1:]
+            with gr.Accordion(title, open=False):
+                gr.HTML(f'<div class="vv">{say.paragraph(task.help)}</div>')
+                made.append(TaskForm(desk, task, title))
+    return made
+
+
+def _head(title: str, help: str) -> None:
+    gr.HTML(f'<div class="vv"><h2>{escape(title)}</h2>{say.paragraph(help)}</div>')

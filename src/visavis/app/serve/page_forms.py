@@ -1,0 +1,239 @@
+"""A form of the page for any task, from its declaration alone; what it sends goes over the desk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.concurrency import run_in_threadpool
+
+from visavis.app.serve import page_words as say
+from visavis.app.serve.desk import Desk, Upload
+from visavis.app.serve.fields import Field, fields
+from visavis.app.serve.jobs import ENDED
+from visavis.app.serve.page_faces import Shown
+from visavis.app.serve.page_fields import PhotoFile, file_input, folder_input, plain_input, read, words_of
+from visavis.core import registry
+from visavis.core.card import Card
+from visavis.core.errors import InputError, VisavisError
+from visavis.core.task import Task
+
+PAUSE = 0.3  # seconds between two looks at a job
+Told = Callable[[Mapping[str, Any], Sequence[Shown]], str]
+"""HTML of a document. photos: what it tells of, where these came from uploads or folders."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One thing to fill in. folders: the names of offered folders for a field that takes photos, too; system: whose
+    option it is."""
+
+    field: Field
+    component: Any
+    folders: bool = False
+    system: str = ""
+
+
+class TaskForm:
+    """Builds itself where it is made. told: what is shown of a document, left out: its facts and pictures; start: what
+    stands in fields at first, in place of the declared defaults, and these are not tucked away; button: what it is
+    called; uploads: photos may be sent, where folders may be named.
+
+    ended: the event after which everything is done.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        task: Task,
+        button: str,
+        told: Told | None = None,
+        *,
+        start: Mapping[str, Any] | None = None,
+        uploads: bool = True,
+    ) -> None:
+        self.desk, self.task, self.told, self.start, self.takes_uploads = desk, task, told, start or {}, uploads
+        self.parts: list[Part] = []
+        known = [field for field in fields(task) if not field.option]
+        chosen = next((field for field in known if task.systems and field.name == "system"), None)
+        with gr.Group():
+            self._add([f for f in known if not f.optional and f is not chosen])
+            systems = self._systems(chosen) if chosen is not None else []
+            more = [f for f in known if f.optional and f is not chosen and f.name not in self.start]
+            self._add([f for f in known if f.optional and f is not chosen and f.name in self.start])
+        with gr.Accordion("More to choose", open=False, visible=bool(more)):
+            self._add(more)
+        with gr.Row():
+            go = gr.Button(button, variant="primary")
+            stop = gr.Button("Cancel", interactive=False, visible=task.long)
+        job = gr.State("")
+        self.result = gr.HTML(elem_classes="vv-result")
+        with gr.Accordion("The same as JSON", open=False, visible=False) as whole:
+            document = gr.JSON(show_label=False)
+        inputs = [part.component for part in self.parts]
+        outputs = [self.result, whole, document, stop, job]
+        work: Any = self._long if task.long else self._short
+        self.ended = go.click(
+            work, inputs, outputs, show_progress="hidden", api_visibility="private", concurrency_limit=None
+        )
+        stop.click(self._cancel, job, stop, show_progress="hidden", api_visibility="private", concurrency_limit=None)
+        for dropdown, columns, ideas in systems:
+            dropdown.change(
+                lambda slug, ideas=ideas: [*(gr.Column(visible=slug == one) for one in ideas), ideas[slug]],
+                dropdown,
+                columns,
+                show_progress="hidden",
+                api_visibility="private",
+            )
+
+    @property
+    def uploads(self) -> list[Any]:
+        return [part.component for part in self.parts if isinstance(part.component, PhotoFile)]
+
+    def _add(self, known: Sequence[Field], system: Card | None = None) -> None:
+        for field in known:
+            dial = system is not None and field.name == system.dial
+            slug = "" if system is None else system.slug
+            if field.kind in ("photo", "photo or folder") and self.takes_uploads:
+                self.parts.append(Part(field, file_input(field), system=slug))
+            if field.kind in ("folder", "photo or folder"):
+                if self.desk.roots.folders:
+                    self.parts.append(Part(field, folder_input(field, sorted(self.desk.roots.folders)), True, slug))
+            elif field.kind != "photo":
+                value = field.default if system is not None else self.start.get(field.name, field.default)
+                self.parts.append(Part(field, plain_input(field, value, dial), system=slug))
+
+    def _systems(self, field: Field) -> list[tuple[Any, list[Any], dict[str, str]]]:
+        """The choice of a system, what each is, and its own options, its dial first."""
+        cards = {card.slug: card for card in registry.systems_for(self.task.name)}
+        if not cards:
+            return []
+        first = field.default if field.default in cards else next(iter(cards))
+        dropdown = gr.Dropdown(list(cards), value=first, label=words_of(field.name), info="which system makes it")
+        ideas = {slug: _idea(card) for slug, card in cards.items()}
+        idea, columns = gr.HTML(ideas[first]), []
+        self.parts.append(Part(field, dropdown))
+        for slug, card in cards.items():
+            own = fields(Task(slug, card.options, "", ""))
+            with gr.Column(visible=slug == first, elem_classes="vv-options") as column:
+                self._add(sorted(own, key=lambda one: one.name != card.dial), card)
+            columns.append(column)
+        return [(dropdown, [*columns, idea], ideas)]
+
+    def _given(self, values: Sequence[Any]) -> tuple[dict[str, Any], dict[str, list[Shown]], list[Shown]]:
+        """(what is filled in, uploads by their field, all photos in the order in which the task meets them)."""
+        given, uploads, photos = dict[str, Any](), dict[str, list[Shown]](), list[Shown]()
+        system = next((v for p, v in zip(self.parts, values, strict=True) if p.field.name == "system"), "")
+        for part, value in zip(self.parts, values, strict=True):
+            if part.system not in ("", system):
+                continue
+            if isinstance(part.component, PhotoFile):
+                if value:
+                    uploads[part.field.name] = value
+                    photos += value
+            elif part.folders:
+                names = [line.strip() for line in (value or "").splitlines() if line.strip()]
+                if part.field.kind == "folder":
+                    given[part.field.name] = names if part.field.many else "".join(names[:1]) or None
+                else:
+                    given[f"{part.field.name}_folder"] = names
+            else:
+                given[part.field.name] = read(part.field, value)
+        return given, uploads, photos
+
+    def _short(self, *values: Any) -> Iterator[tuple[Any, ...]]:
+        yield say.status("Working …"), gr.Accordion(visible=False), None, gr.Button(), ""
+        document, said = None, ""
+        with refusals(self.desk) as refused:
+            given, uploads, photos = self._given(values)
+            with opened(uploads) as files:
+                document = self.desk.short(self.task, given, files)
+            said = self._say(document, photos)
+        yield refused.said or said, gr.Accordion(visible=document is not None), document, gr.Button(), ""
+
+    def _say(self, document: Mapping[str, Any], photos: Sequence[Shown]) -> str:
+        if self.told is None:
+            return say.block(say.facts(document))
+        rows = next((document[name] for name in ("photos", "files") if isinstance(document.get(name), list)), [])
+        # Uploads come first; what lay in folders follows under the names that clients know.
+        more = [Shown(str(self.desk.roots.resolve(row["path"])), row["path"]) for row in rows[len(photos) :]]
+        return self.told(document, [*photos, *more])
+
+    async def _long(self, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
+        yield say.status("Sending …"), gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
+        with refusals(self.desk) as refused:
+            given, uploads, _ = self._given(values)
+            with opened(uploads) as files:
+                job = await run_in_threadpool(self.desk.long, self.task, given, files)
+            before = None
+            while True:
+                if (job.state, job.done, job.label) != before:
+                    before = job.state, job.done, job.label
+                    ended = job.state in ENDED
+                    yield *self._follow(job.id), gr.Button(interactive=not ended), job.id
+                    if ended:
+                        return
+                await asyncio.sleep(PAUSE)
+                job = self.desk.jobs.get(job.id)
+        yield refused.said, gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
+
+    def _follow(self, id: str) -> tuple[Any, ...]:
+        job = self.desk.jobs.get(id)
+        told = self.desk.told(job)
+        document = told["document"]
+        said = self.told(document, ()) if self.told is not None and document else ""
+        job = dataclasses.replace(job, failure=told["error"])
+        return say.job(job, told["files"], document, said), gr.Accordion(visible=document is not None), document
+
+    def _cancel(self, id: str) -> Any:
+        with contextlib.suppress(KeyError):
+            self.desk.jobs.cancel(id)
+        return gr.Button(interactive=False)
+
+
+class Refused:
+    """said: HTML, "" where nothing went wrong."""
+
+    said = ""
+
+
+@contextlib.contextmanager
+def refusals(desk: Desk) -> Iterator[Refused]:
+    """What goes wrong inside becomes a sentence, with no path of this machine and no traceback."""
+    made = Refused()
+    try:
+        yield made
+    except VisavisError as error:
+        made.said = say.alert(desk.roots.told(str(error)))
+    except KeyError:  # of a job that somebody removed meanwhile
+        made.said = say.alert("This is not there any more.")
+    except Exception as error:
+        if os.environ.get("VISAVIS_DEBUG"):
+            traceback.print_exc()
+        made.said = say.alert(f"This is a fault of visavis, not yours: {type(error).__name__}.")
+
+
+@contextlib.contextmanager
+def opened(uploads: Mapping[str, Sequence[Shown]]) -> Iterator[dict[str, list[Upload]]]:
+    """Raises InputError for one that is gone, as after somebody was forgotten."""
+    with contextlib.ExitStack() as stack:
+        made: dict[str, list[Upload]] = {}
+        for name, several in uploads.items():
+            for one in several:
+                try:
+                    file = stack.enter_context(Path(one.path).open("rb"))
+                except OSError:
+                    raise InputError(f"{one.name} is not on the server any more; choose it again.") from None
+                made.setdefault(name, []).append(Upload(one.name, file))
+        yield made
+
+
+def _idea(card: Card) -> str:
+    return say.block(say.paragraph(card.idea), say.paragraph(f"Limits: {card.limits}", "vv-soft"))

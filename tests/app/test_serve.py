@@ -1,0 +1,291 @@
+"""`visavis serve` as clients meet it: a real server, and what it does not do for strangers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the server needs the extra [serve]")
+
+from tests.app.toy_task_files import write_toy_task
+
+from visavis.bench.served import Served
+from visavis.bench.served import served as plain_served
+
+
+def served(home: Path, *more: str | Path, **env: str) -> AbstractContextManager[Served]:
+    """With a toy task."""
+    toy = home.parent / "toy"
+    if not toy.exists():
+        write_toy_task(toy)
+    path = os.pathsep.join(filter(None, (str(toy), os.environ.get("PYTHONPATH"))))
+    return plain_served(home, *more, PYTHONPATH=path, **env)
+
+
+@pytest.fixture(scope="module")
+def home(networks: tuple[Path, list[Path]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the fixture of this name, for all tests of this file."""
+    top, (folder, built) = tmp_path_factory.mktemp("serve") / "home", networks
+    (top / "cache").mkdir(parents=True)
+    os.symlink(folder, top / "weights")
+    for path in built:
+        os.symlink(path, top / "cache" / path.name)
+    return top
+
+
+@pytest.fixture(scope="module")
+def root(home: Path, small: dict[str, Path]) -> Path:
+    """An offered folder: two photos, a link to a photo elsewhere, a link to a folder elsewhere."""
+    made, outside = home.parent / "Photos", home.parent / "outside"
+    made.mkdir()
+    outside.mkdir()
+    (outside / "secret.jpg").write_bytes(small["biden"].read_bytes())
+    for name in ("obama", "obama2"):
+        (made / f"{name}.jpg").write_bytes(small[name].read_bytes())
+    (made / "link.jpg").symlink_to(outside / "secret.jpg")
+    (made / "elsewhere").symlink_to(outside)
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(home: Path, root: Path) -> Iterator[Served]:
+    with served(home, "--root", root, "--no-page", "--max-upload", "5") as made:
+        yield made
+
+
+def test_look_and_compare_answer_as_on_the_command_line(server: Served, small: dict[str, Path]) -> None:
+    look = server.post("/api/look", ("photos", small["obama"]), ("photos", small["sky"]), ("mesh", "true"))
+    first, second = look.json["photos"]
+    assert look.status == 200 and [first["path"], second["path"]] == ["obama.jpg", "sky.jpg"]
+    assert len(first["faces"]) == 1 and len(first["faces"][0]["mesh"]) == 468 and not second["faces"]
+    match = server.post("/api/compare", ("a", small["obama"]), ("b", small["obama2"])).json
+    assert match["same"] is True and match["photos"][0]["path"] == "obama.jpg"
+    none = server.post("/api/compare", ("a", small["obama"]), ("b", small["sky"]))
+    assert none.status == 400 and "sky.jpg" in none.json["error"] and "/" not in none.json["error"]
+
+
+def test_a_task_of_another_distribution_is_a_job_with_files(server: Served, small: dict[str, Path]) -> None:
+    asked = server.post("/api/toy/count", ("photos", small["sky"]), ("words", "hm"), ("loud", "true"), ("n", "4"))
+    assert asked.status == 202 and asked.headers["location"] == f"/api/jobs/{asked.json['id']}"
+    events = server.ask(f"/api/jobs/{asked.json['id']}/events").body.decode()
+    assert events.startswith("data: {") and '"state": "done"' in events
+    job = server.ended(asked.json["id"])
+    assert job["document"] == {"schema": "toy.count/1", "said": "HM", "photos": ["sky.jpg"], "out": "files"}
+    assert job["files"] == ["000.txt", "001.txt", "002.txt", "003.txt"]
+    assert server.ask(f"/api/jobs/{job['id']}/files/002.txt").body == b"2"
+    for name in ("../job.json", "%2e%2e/job.json", "..%2fjob.json", "/etc/passwd", "%2fetc%2fpasswd", "none"):
+        assert server.ask(f"/api/jobs/{job['id']}/files/{name}").status == 404
+    assert server.ask(f"/api/jobs/{job['id']}", method="DELETE").status == 204
+    assert server.ask(f"/api/jobs/{job['id']}").status == 404
+
+
+def test_a_job_is_cancelled_and_keeps_what_it_wrote(server: Served, small: dict[str, Path]) -> None:
+    slow = (("photos", small["sky"]), ("words", "slow"), ("n", "500"), ("pause", "0.1"))
+    first, second = (server.post("/api/toy/count", *slow).json["id"] for _ in range(2))
+    while not server.ask(f"/api/jobs/{first}").json["progress"]["done"]:
+        time.sleep(0.1)
+    assert server.ask(f"/api/jobs/{first}", method="DELETE").status == 409
+    for id in (second, first):
+        assert server.ask(f"/api/jobs/{id}/cancel", method="POST").status == 200
+    assert server.ended(second)["files"] == [] and server.ended(first)["state"] == "cancelled"
+    assert 1 <= len(server.ended(first)["files"]) < 500
+    quick = server.post("/api/toy/count", ("photos", small["sky"]), ("words", "fail")).json["id"]
+    failed = server.ended(quick)
+    assert failed["state"] == "failed" and failed["error"] == "It was told to fail." and failed["error_kind"] == "input"
+
+
+def test_places_to_write_and_what_is_for_here_only_are_not_offered(server: Served, small: dict[str, Path]) -> None:
+    schemas = server.ask("/api/openapi.json").json["components"]["schemas"]
+    fields = {name for schema in schemas.values() for name in schema.get("properties", ())}
+    assert {"photos", "photos_folder", "words", "mesh", "max_false_match"} <= fields
+    assert not {"out", "draw", "embedding", "only_here"} & fields
+    taken = server.post("/api/toy/count", ("photos", small["sky"]), ("words", "x"), ("out", "/tmp/visavis-no"))
+    assert server.ended(taken.json["id"])["document"]["out"] == "files" and not Path("/tmp/visavis-no").exists()
+    docs = server.ask("/api/docs").body.decode()
+    assert "toy/count" in docs and "//" not in docs.replace("<!doctype", "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["/etc", "Photos/../outside", "../outside", "Photos/elsewhere", "Photos/link.jpg", "outside", "", "Photos/\0"],
+)
+def test_only_what_lies_below_an_offered_folder_is_read(server: Served, said: str) -> None:
+    asked = server.post("/api/look", ("photos_folder", said))
+    assert asked.status == 400 and ("not below" in asked.json["error"] or "must be given" in asked.json["error"])
+
+
+def test_a_folder_is_looked_at_under_the_name_that_clients_know(server: Served, root: Path) -> None:
+    asked = server.post("/api/look", ("photos_folder", "Photos"))
+    rows = {row["path"]: row["error"] for row in asked.json["photos"]}
+    assert (
+        rows["Photos/obama.jpg"] is None
+        and "a link" in rows["Photos/link.jpg"]
+        and "a link" in rows["Photos/elsewhere"]
+    )
+    assert str(root.parent) not in asked.body.decode()
+
+
+def test_without_a_root_no_folder_can_be_named(home: Path, small: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "home"
+    other.mkdir()
+    (other / "weights").symlink_to((home / "weights").resolve())
+    with served(other, "--no-page") as server:
+        schemas = server.ask("/api/openapi.json").json["components"]["schemas"]
+        assert not any("photos_folder" in schema.get("properties", ()) for schema in schemas.values())
+        assert server.post("/api/look", ("photos_folder", "home")).status in (400, 422)
+
+
+def test_a_base_is_no_way_to_a_folder_or_a_hub(server: Served) -> None:
+    for base in ("/etc", "owner/name@main", "../outside"):
+        asked = server.post("/api/create/faces", ("prompt", ""), ("base", base))
+        assert asked.status == 400 and "not below" in asked.json["error"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "user@127.0.0.1", "", "[::1"])
+def test_another_host_is_refused(server: Served, host: str) -> None:
+    assert server.ask("/api/jobs", Host=host).status in (400, 421)
+
+
+def test_another_origin_is_refused(server: Served) -> None:
+    own = server.url
+    assert server.ask("/api/jobs", Origin=own).status == 200
+    for origin in ("http://evil.example", "null", own.replace("127.0.0.1", "localhost"), own + "1"):
+        assert server.ask("/api/jobs", Origin=origin).status == 403
+
+
+def test_beyond_loopback_everything_is_behind_the_token(home: Path, tmp_path: Path) -> None:
+    other = tmp_path / "home"
+    other.mkdir()
+    with served(other, "--host", "0.0.0.0", "--no-page", VISAVIS_TOKEN="sesame") as server:
+        for path in ("/api/jobs", "/api/docs", "/api/openapi.json", "/", "/api/look"):
+            assert server.ask(path).status == 401
+            assert server.ask(path, authorization="Bearer sesamE").status == 401
+            assert server.ask(path, cookie="visavis_token=sesam").status == 401
+        assert server.ask("/api/openapi.json", authorization="Bearer sesame").status == 200
+        assert server.ask("/api/docs", cookie="visavis_token=sesame").status == 200
+        assert "password" in server.ask("/", accept="text/html").body.decode()
+        assert server.ask("/login", b"token=wrong", "POST").status == 401
+        raw = _raw(server, b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12\r\n\r\ntoken=sesame")
+        assert b"303" in raw.split(b"\r\n")[0] and b"HttpOnly" in raw and b"SameSite=strict" in raw
+
+
+def test_without_a_token_of_its_own_one_is_made(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    env = {**os.environ, "VISAVIS_HOME": str(tmp_path / "home")}
+    env.pop("VISAVIS_TOKEN", None)
+    told = [sys.executable, "-m", "visavis", "serve", "--host", "0.0.0.0", "--port", "0", "--no-page"]
+    process = subprocess.Popen(told, stdout=subprocess.PIPE, text=True, env=env)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    process.terminate()
+    assert line.startswith("token: ") and len(line) > 30 and process.wait(20) in (0, 143)
+
+
+def test_large_bodies_bombs_and_broken_forms_are_refused(server: Served, small: dict[str, Path]) -> None:
+    assert server.post("/api/look", ("photos", ("big.jpg", bytes(6 * 2**20)))).status == 413
+    head = b"POST /api/look HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    assert b" 413 " in _raw(server, head + b"Content-Length: 2147483648\r\n\r\n")
+    chunk = b"%x\r\n" % 2**20 + bytes(2**20) + b"\r\n"
+    cut = _raw(server, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 7)
+    assert not cut or b" 400 " in cut.split(b"\r\n")[0] or b" 413 " in cut.split(b"\r\n")[0]
+    bomb = server.post("/api/compare", ("a", ("bomb.png", _bomb(30_000))), ("b", small["obama"]))
+    assert bomb.status == 400 and "bomb.png" in bomb.json["error"]
+    broken = server.ask("/api/look", b"--x\r\nnonsense", "POST", content_type="multipart/form-data; boundary=x")
+    assert broken.status in (400, 422) and broken.json["error"]
+    for kind in ("application/json", "text/plain", "multipart/form-data"):
+        assert server.ask("/api/look", b"{}", "POST", content_type=kind).status in (400, 415, 422)
+
+
+def test_names_of_uploads_lead_nowhere(server: Served, home: Path, small: dict[str, Path]) -> None:
+    content = small["sky"].read_bytes()
+    for name in (
+        "../../../evil.jpg",
+        "/etc/evil.jpg",
+        "..\\..\\evil.jpg",
+        "<img src=x onerror=alert(1)>.jpg",
+        "é" * 300,
+    ):
+        told = server.post("/api/look", ("photos", (name, content))).json["photos"][0]
+        assert told["error"] is None and "/" not in told["path"] and ".." not in told["path"]
+    assert not list(home.parent.rglob("evil.jpg")) and not Path("/etc/evil.jpg").exists()
+
+
+def test_two_hundred_at_once_are_answered(server: Served, small: dict[str, Path]) -> None:
+    with ThreadPoolExecutor(200) as pool:
+        answers = list(pool.map(lambda _: server.post("/api/look", ("photos", small["sky"])).status, range(200)))
+    assert set(answers) <= {200, 503} and answers.count(200) > 100
+
+
+def test_a_client_that_leaves_in_the_middle_harms_nobody(server: Served, small: dict[str, Path]) -> None:
+    head = b"POST /api/look HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as gone:
+        gone.sendall(head + b"Content-Length: 100000\r\n\r\n--x\r\n")
+    assert server.post("/api/look", ("photos", small["obama"])).status == 200
+
+
+def test_what_was_uploaded_stays_nowhere(server: Served, home: Path, small: dict[str, Path]) -> None:
+    server.post("/api/look", ("photos", small["obama"]))
+    left = [path for path in (home / "tmp").rglob("*") if path.is_file()]
+    assert not left
+    assert server.ask("/api/jobs").headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("times", [2])
+def test_a_killed_server_loses_no_job(home: Path, tmp_path: Path, small: dict[str, Path], times: int) -> None:
+    other = tmp_path / "home"
+    other.mkdir()
+    ids = []
+    for _ in range(times):
+        with served(other, "--no-page") as server:
+            asked = server.post(
+                "/api/toy/count", ("photos", small["sky"]), ("words", "w"), ("n", "8"), ("pause", "0.2")
+            )
+            ids.append(asked.json["id"])
+            while server.ask(f"/api/jobs/{ids[0]}").json["state"] == "waiting":
+                time.sleep(0.05)
+            server.process.send_signal(signal.SIGKILL)
+            server.process.wait()
+    with served(other, "--no-page") as server:
+        ended = [server.ended(id) for id in ids]
+        assert [job["state"] for job in ended] == ["done"] * times and ended[0]["restarts"] >= 1
+        assert all(len(job["files"]) == 8 for job in ended)
+        again = subprocess.run(
+            [sys.executable, "-m", "visavis", "serve", "--port", "0", "--no-page"],
+            env={**os.environ, "VISAVIS_HOME": str(other)},
+            capture_output=True,
+            text=True,
+        )
+        assert again.returncode == 2 and "Another server" in again.stderr
+
+
+def _raw(server: Served, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as wire:
+        wire.settimeout(20)
+        try:
+            wire.sendall(data)
+            return wire.recv(65536)
+        except OSError:
+            return b""
+
+
+def _bomb(side: int) -> bytes:
+    """A PNG of side x side grey pixels in a few kilobytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = zlib.compress(bytes(side * 100))
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")

@@ -1,0 +1,141 @@
+"""Jobs of a server: their process, their limits, and what is left of a person who is forgotten."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.app.toy_task_files import write_toy_task
+
+from visavis.app.library import Album
+from visavis.app.serve.jobs import ENDED, RESTARTS, Busy, Job, Jobs
+from visavis.core import files
+from visavis.core.errors import InputError
+
+Made = Callable[..., Jobs]
+
+
+@pytest.fixture
+def made(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    """made(most, minutes): a queue whose process knows the toy task."""
+    monkeypatch.syspath_prepend(str(write_toy_task(tmp_path / "toy")))
+    opened: list[Jobs] = []
+
+    def made_(most: int = 10, minutes: float = 1) -> Jobs:
+        opened.append(Jobs(tmp_path / "jobs", most, minutes))
+        return opened[-1]
+
+    yield made_
+    for jobs in opened:
+        jobs.close()
+
+
+def _start(jobs: Jobs, **inputs: object) -> Job:
+    with jobs.room() as (id, place):
+        given = {"photos": [], "words": "w", "n": 200, "pause": 0.1, "out": str(place / "files"), **inputs}
+        return jobs.start(id, "toy.count", given, {})
+
+
+def _until(jobs: Jobs, job: Job, *states: str) -> Job:
+    until = time.monotonic() + 60
+    while jobs.get(job.id).state not in states:
+        assert time.monotonic() < until, jobs.get(job.id)
+        time.sleep(0.05)
+    return jobs.get(job.id)
+
+
+def _begun(jobs: Jobs, job: Job) -> None:
+    until = time.monotonic() + 60
+    while not jobs.files(job.id):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_full_queue_says_so_and_leaves_no_folder(made: Made, tmp_path: Path) -> None:
+    jobs = made(most=1)
+    first = _start(jobs)
+    _until(jobs, first, "running")
+    second = _start(jobs)
+    with pytest.raises(Busy, match="1 jobs are waiting"):
+        _start(jobs)
+    assert {path.name for path in (tmp_path / "jobs").iterdir() if path.is_dir()} == {first.id, second.id}
+
+
+def test_a_job_that_takes_too_long_is_ended_and_the_next_one_is_done(made: Made) -> None:
+    jobs = made(minutes=0.05)
+    slow, quick = _start(jobs), _start(jobs, n=1)
+    ended = _until(jobs, slow, *ENDED)
+    assert ended.state == "cancelled" and ended.failure == "It took longer than 0.05 minutes."
+    assert _until(jobs, quick, *ENDED).state == "done"
+
+
+def test_a_process_that_is_killed_fails_its_job_alone(made: Made) -> None:
+    jobs = made()
+    job = _start(jobs)
+    _begun(jobs, job)
+    os.kill(jobs._process[0].pid, 9)
+    ended = _until(jobs, job, *ENDED)
+    assert ended.state == "failed" and "ended from outside" in (ended.failure or "") and jobs.files(job.id)
+    assert _until(jobs, _start(jobs, n=1), *ENDED).state == "done"
+
+
+def test_a_job_that_ends_every_server_is_given_up(made: Made, tmp_path: Path) -> None:
+    jobs = made()
+    job = _start(jobs)
+    _begun(jobs, job)
+    for _ in range(RESTARTS):
+        jobs.close()
+        jobs = made()
+        _until(jobs, job, "running")
+    jobs.close()
+    jobs = made()
+    given_up = jobs.get(job.id)
+    assert given_up.state == "failed" and "given up" in (given_up.failure or "")
+
+
+def test_only_one_server_works_in_a_folder(made: Made) -> None:
+    made()
+    with pytest.raises(InputError, match="Another server"):
+        made()
+
+
+def test_a_full_disk_refuses_a_job_and_stops_no_other(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = made()
+    running = _start(jobs, n=10)
+    _begun(jobs, running)
+
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("visavis.app.serve.jobs.write_whole", full)
+    with pytest.raises(InputError, match="No space left"):
+        _start(jobs)
+    assert _until(jobs, running, *ENDED).state == "failed"  # its answer could not be written
+    monkeypatch.setattr("visavis.app.serve.jobs.write_whole", files.write_whole)
+    assert _until(jobs, _start(jobs, n=1), *ENDED).state == "done"
+
+
+def test_forgetting_takes_uploads_and_the_jobs_of_that_person(home: Path, fill: Callable[..., Path]) -> None:
+    def job(id: str, person: int | None) -> Path:
+        folder = home / "jobs" / "serve" / id / "files"
+        folder.mkdir(parents=True)
+        record = {"consent": [{"state": "given", "person": person}]}
+        (folder / "00000.json").write_text(json.dumps(record))
+        (folder / "00000.png").write_bytes(b"face")
+        return folder
+
+    with Album() as album:
+        album.add(fill(("obama", "obama2", "biden")))
+        gone, other = album.people()[:2]
+        folders = {person: job(f"job-{person}", person) for person in (gone.id, other.id, None)}
+        upload = home / "tmp" / "page" / "some" / "upload.jpg"
+        upload.parent.mkdir(parents=True)
+        upload.write_bytes(b"face")
+        album.forget(gone.called)
+    assert not upload.exists() and not folders[gone.id].exists()
+    assert folders[other.id].exists() and folders[None].exists()

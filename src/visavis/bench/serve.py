@@ -180,8 +180,9 @@ def _leaving(server: Served) -> Figure:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"] if os.getuid() == 0 else [])
         page = browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
-        page.goto(server.url, wait_until="networkidle")
+        page.goto(server.url)
         tabs = page.get_by_role("tab")
+        tabs.first.wait_for(timeout=120_000)
         for number in range(tabs.count()):
             tabs.nth(number).click()
             page.wait_for_timeout(500)

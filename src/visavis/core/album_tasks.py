@@ -17,7 +17,8 @@ FACES = "ids, as `album show` lists them"
 class AlbumAdd:
     """Inputs of `album.add`."""
 
-    sources: list[PhotoIn | FolderIn] = argument("photos, videos, or folders of them", metavar="FOLDER|PHOTO|VIDEO")
+    # Not uploads: the album goes on naming these files.
+    sources: list[FolderIn] = argument("photos, videos, or folders of them", metavar="FOLDER|PHOTO|VIDEO")
     every: str | None = option(None, "look again after this time (s, m, h), until Ctrl-C", metavar="60s", here=True)
     read_names: bool = option(False, "take names from XMP as suggestions")
     bring_back: bool = option(False, "faces of forgotten people too")
@@ -106,7 +107,8 @@ class PersonAdd:
     """Inputs of `person.add`."""
 
     name: str = argument("what they are called", metavar="NAME")
-    photos: list[PhotoIn] = argument("photos with one clear main face each", metavar="PHOTO")
+    # Not uploads: the album goes on naming these files.
+    photos: list[FolderIn] = argument("photos with one clear main face each", metavar="PHOTO")
     consent: str | None = option(None, "what they agreed to")
     until: str | None = option(None, "last day of that", metavar="YYYY-MM-DD")
 

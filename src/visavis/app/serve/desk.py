@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,28 +27,37 @@ class Desk:
 
     def __init__(self, roots: Roots, jobs: Jobs, waiting: int = 256) -> None:
         self.roots, self.jobs, self.waiting = roots, jobs, waiting
-        self._cores = threading.BoundedSemaphore(settings().threads)
+        # So many threads and no more: each keeps memory of its own.
+        self._pool = ThreadPoolExecutor(settings().threads, "short")
         self._places = threading.BoundedSemaphore(waiting + settings().threads)
 
     def short(self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]) -> dict[str, Any]:
         """The document of a task that is done at once. Raises as the task does, InputError also for a failure that
-        its document tells of, and Busy where too many wait."""
+        its document does not tell of, and Busy where too many wait."""
+        return self.begun(task, given, uploads).result()
+
+    def begun(
+        self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]
+    ) -> Future[dict[str, Any]]:
+        """As `short`, for those who wait otherwise."""
         if not self._places.acquire(blocking=False):
             raise Busy(f"{self.waiting} others are waiting already; try again later.")
-        try:
-            with self._cores, scratch("serve-") as name:
-                workplace = Path(name)
-                try:
-                    inputs, options = filled(task, {**given, **_saved(uploads, workplace)}, self.roots, None)
-                    outcome = task.do(inputs, True, *((options,) if task.systems else ()))
-                except InputError as error:
-                    raise InputError(self.roots.told(str(error), workplace)) from error
-                if outcome.failure and not _says_errors(outcome.document):
-                    raise InputError(self.roots.told(outcome.failure, workplace))
-                answer: dict[str, Any] = self.roots.told(outcome.document, workplace)
-                return answer
-        finally:
-            self._places.release()
+        made = self._pool.submit(self._short, task, given, uploads)
+        made.add_done_callback(lambda _: self._places.release())
+        return made
+
+    def _short(self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]) -> dict[str, Any]:
+        with scratch("serve-") as name:
+            workplace = Path(name)
+            try:
+                inputs, options = filled(task, {**given, **_saved(uploads, workplace)}, self.roots, None)
+                outcome = task.do(inputs, True, *((options,) if task.systems else ()))
+            except InputError as error:
+                raise InputError(self.roots.told(str(error), workplace)) from error
+            if outcome.failure and not _says_errors(outcome.document):
+                raise InputError(self.roots.told(outcome.failure, workplace))
+            answer: dict[str, Any] = self.roots.told(outcome.document, workplace)
+            return answer
 
     def long(self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]) -> Job:
         """A job in the queue. Raises InputError for what cannot be asked, Busy where too many wait."""

@@ -37,10 +37,6 @@ SCRIPT = """() => {
 def mounted(app: FastAPI, desk: Desk, most: int = Rules().most) -> FastAPI:
     """The application with the page at /, behind all that it had before. most: bytes of a request."""
     style = (resources.files("visavis.app.serve") / "page.css").read_text("utf-8")
-    plain = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
-    theme = gr.themes.Default(
-        primary_hue="teal", neutral_hue="slate", font=list(plain), font_mono=["ui-monospace", "monospace"]
-    )
     made: FastAPI = gr.mount_gradio_app(
         app,
         blocks(desk),
@@ -55,11 +51,24 @@ def mounted(app: FastAPI, desk: Desk, most: int = Rules().most) -> FastAPI:
         enable_monitoring=False,
         pwa=False,
         mcp_server=False,
-        theme=theme,
+        theme=_theme(),
         css=style,
         js=SCRIPT,
     )
     return made
+
+
+def _theme() -> Any:
+    """Fonts of the machine that shows it, and colours that can be read: Gradio's own are too pale for small text."""
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    plain = gr.themes.Default(primary_hue="teal", neutral_hue="slate", font=fonts, font_mono=["ui-monospace"])
+    soft = dict.fromkeys(("body_text_color_subdued", "block_info_text_color"), "*neutral_500")
+    return plain.set(
+        **soft,
+        **{f"{name}_dark": "*neutral_300" for name in soft},
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+    )
 
 
 def blocks(desk: Desk) -> gr.Blocks:

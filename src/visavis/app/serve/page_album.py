@@ -29,12 +29,12 @@ class AlbumTab:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.said = gr.HTML()
-        asked, style = gr.HTML(), gr.HTML()
+        asked, style = gr.HTML(), gr.HTML(elem_classes="vv-style")
         self.people = gr.CheckboxGroup([], label="People: choose one to name, or more to merge", elem_id=told.PEOPLE)
         with gr.Row():
             self.everybody = gr.Checkbox(label="Also who is on one photo only", container=False)
             self.page = gr.Number(1, label="Page", precision=0, visible=False)
-            self.undo = gr.Button("Undo the last step")
+            self.undo = gr.Button("Undo the last step", size="sm")
         self.shown = [self.said, asked, style, self.people, self.page]
         self.seen = [self.everybody, self.page]
         self._one()
@@ -55,7 +55,7 @@ class AlbumTab:
         with gr.Group(visible=False) as self.one:
             self.called = gr.Textbox(label="Name", max_length=200)
             self.rename = gr.Button("Name this person", variant="primary")
-            self.face_style = gr.HTML()
+            self.face_style = gr.HTML(elem_classes="vv-style")
             self.faces = gr.CheckboxGroup([], label="Their faces: choose those that are not theirs", elem_id=told.FACES)
             self.whose = gr.Textbox(label="Whose these are", info="may be left out")
             with gr.Row():
@@ -99,10 +99,11 @@ class AlbumTab:
                 name = self._called(_only(people))
                 document = self._do("forget", called=_only(people))
                 _empty(settings().tmp / "page")
-                return [told.receipt(name, document), *self._shown(everybody, page), *(None for _ in uploads)]
-            return [refused.said, *(gr.skip() for _ in [*self.shown[1:], *uploads])]
+                return [told.receipt(name, document), *self._shown(everybody, page), "", *(None for _ in uploads)]
+            return [refused.said, *(gr.skip() for _ in outputs[1:])]
 
-        self.forget.click(work, [self.people, self.sure, *self.seen], [*self.shown, *uploads], **QUIET)
+        outputs = [*self.shown, self.find.result, *uploads]
+        self.forget.click(work, [self.people, self.sure, *self.seen], outputs, **QUIET)
 
     def _do(self, task: str, **given: Any) -> dict[str, Any]:
         return self.desk.short(registry.tasks()[task], given, {})

@@ -75,7 +75,7 @@ def compared(document: Mapping[str, Any], photos: Sequence[Shown]) -> str:
     for i, (shown, found) in enumerate(zip(photos, document["photos"], strict=True)):
         faces = list({pair["faces"][i]["id"]: pair["faces"][i] for pair in pairs}.values())
         conditions = "; ".join(f"face {face['id']}: {', '.join(face['words']) or 'good'}" for face in faces)
-        caption = f"{shown.name}, {words.counted(found['faces_found'])}. {conditions[:1].upper()}{conditions[1:]}"
+        caption = f"{shown.name}, {words.counted(found['faces_found'])}. {_capital(conditions)}"
         figures.append(_drawn(shown, faces, caption))
     parts.append(say.gallery(figures, "vv-two"))
     table = pairs[0]["table"]
@@ -94,13 +94,17 @@ def _verdict(pair: Mapping[str, Any], several: bool) -> str:
     rates = ("same", "score", "false_match_rate", "false_match_rate_worst_group", "false_non_match_rate", "table")
     match = Match(**{name: pair[name] for name in rates}, faces=(first, second), reasons=tuple(pair["reasons"]))
     kind = {True: "vv-same", False: "vv-different", None: "vv-open"}[match.same]
-    which = f"Face {first.id} and face {second.id}: " if several else ""
+    verdict = f"Face {first.id} and face {second.id}: {match.verdict}" if several else match.verdict
     said = words.strangers(match)
     return (
-        f'<div class="vv-verdict {kind}"><h3>{escape(which + match.verdict)}</h3>'
-        f"{say.paragraph(said[0].upper() + said[1:] + '.')}{say.listed(match.reasons)}"
+        f'<div class="vv-verdict {kind}"><h3>{escape(_capital(verdict))}</h3>'
+        f"{say.paragraph(_capital(said) + '.')}{say.listed(match.reasons)}"
         f"{say.paragraph(f'Score {match.score:.2f} (no percent).', 'vv-soft')}</div>"
     )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def verified(document: Mapping[str, Any], photos: Sequence[Shown]) -> str:
@@ -111,7 +115,7 @@ def verified(document: Mapping[str, Any], photos: Sequence[Shown]) -> str:
             parts.append(say.alert(f"{shown.name} was not read: {row['error']}"))
             continue
         made = row.get("ai_made")
-        said = "AI made or edited this picture" if made else "nothing says that AI took part"
+        said = "AI made or edited this picture" if made else "Nothing says that AI took part"
         parts.append(
             f'<div class="vv-photo">{_drawn(shown, ())}<div class="vv-verdict {"vv-open" if made else ""}">'
             f"<h3>{escape(said)}</h3>{say.listed(row['sentences'])}</div></div>"

@@ -17,31 +17,30 @@ from visavis.media.formats import SUFFIXES
 PLACES = 300  # of a slider; a whole number that may be larger is typed
 
 
-class PhotoFile(gr.File):
-    """Uploads under the names that their owner gave them; nothing is opened, all is left to the task."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        """[`Shown`]."""
-        several = getattr(payload, "root", payload)
-        several = several if isinstance(several, list) else [several] if several is not None else []
-        return [Shown(one.path, one.orig_name or Path(one.path).name) for one in several]
-
-
 def words_of(name: str) -> str:
     text = name.replace("_", " ")
     return text[:1].upper() + text[1:]
 
 
-def file_input(field: Field) -> PhotoFile:
-    return PhotoFile(
-        label=f"{words_of(field.name)}: {field.form.help}",
+def file_input(field: Field) -> gr.File:
+    """Its value is a list of `Shown`: what was sent, under the names that its owner gave it; nothing is opened."""
+    made = gr.File(
+        label=words_of(field.name) if field.kind == "photo or folder" else f"{words_of(field.name)}: {field.form.help}",
         file_count="multiple" if field.many else "single",
         file_types=["image", *sorted(SUFFIXES)],
         height=140,
+        min_width=280,
         elem_classes="vv-file",
     )
+    # A subclass would make Gradio write a stub beside this file.
+    made.preprocess = _sent  # type: ignore[method-assign]
+    return made
+
+
+def _sent(payload: Any) -> Any:
+    several = getattr(payload, "root", payload)
+    several = several if isinstance(several, list) else [several] if several is not None else []
+    return [Shown(one.path, one.orig_name or Path(one.path).name) for one in several]
 
 
 def folder_input(field: Field, offered: Sequence[str]) -> gr.Textbox:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import re
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from visavis.app.serve.desk import Desk, Upload
 from visavis.app.serve.fields import Field, fields
 from visavis.app.serve.jobs import ENDED
 from visavis.app.serve.page_faces import Shown
-from visavis.app.serve.page_fields import PhotoFile, file_input, folder_input, plain_input, read, words_of
+from visavis.app.serve.page_fields import file_input, folder_input, plain_input, read, words_of
 from visavis.core import registry
 from visavis.core.card import Card
 from visavis.core.errors import InputError, VisavisError
@@ -95,14 +96,16 @@ class TaskForm:
 
     @property
     def uploads(self) -> list[Any]:
-        return [part.component for part in self.parts if isinstance(part.component, PhotoFile)]
+        return [part.component for part in self.parts if isinstance(part.component, gr.File)]
 
     def _add(self, known: Sequence[Field], system: Card | None = None) -> None:
+        slug = "" if system is None else system.slug
+        photos = [field for field in known if field.kind in ("photo", "photo or folder")]
+        if photos and self.takes_uploads:
+            with gr.Row():
+                self.parts += [Part(field, file_input(field), system=slug) for field in photos]
         for field in known:
             dial = system is not None and field.name == system.dial
-            slug = "" if system is None else system.slug
-            if field.kind in ("photo", "photo or folder") and self.takes_uploads:
-                self.parts.append(Part(field, file_input(field), system=slug))
             if field.kind in ("folder", "photo or folder"):
                 if self.desk.roots.folders:
                     self.parts.append(Part(field, folder_input(field, sorted(self.desk.roots.folders)), True, slug))
@@ -134,7 +137,7 @@ class TaskForm:
         for part, value in zip(self.parts, values, strict=True):
             if part.system not in ("", system):
                 continue
-            if isinstance(part.component, PhotoFile):
+            if isinstance(part.component, gr.File):
                 if value:
                     uploads[part.field.name] = value
                     photos += value
@@ -151,7 +154,7 @@ class TaskForm:
     def _short(self, *values: Any) -> Iterator[tuple[Any, ...]]:
         yield say.status("Working …"), gr.Accordion(visible=False), None, gr.Button(), ""
         document, said = None, ""
-        with refusals(self.desk) as refused:
+        with refusals(self.desk, self.parts) as refused:
             given, uploads, photos = self._given(values)
             with opened(uploads) as files:
                 document = self.desk.short(self.task, given, files)
@@ -168,7 +171,7 @@ class TaskForm:
 
     async def _long(self, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
         yield say.status("Sending …"), gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
-        with refusals(self.desk) as refused:
+        with refusals(self.desk, self.parts) as refused:
             given, uploads, _ = self._given(values)
             with opened(uploads) as files:
                 job = await run_in_threadpool(self.desk.long, self.task, given, files)
@@ -205,19 +208,26 @@ class Refused:
 
 
 @contextlib.contextmanager
-def refusals(desk: Desk) -> Iterator[Refused]:
-    """What goes wrong inside becomes a sentence, with no path of this machine and no traceback."""
+def refusals(desk: Desk, parts: Sequence[Part] = ()) -> Iterator[Refused]:
+    """What goes wrong inside becomes a sentence, with no path of this machine and no traceback. parts: of the form,
+    whose labels stand for the command line's options."""
     made = Refused()
     try:
         yield made
     except VisavisError as error:
-        made.said = say.alert(desk.roots.told(str(error)))
+        made.said = say.alert(_labelled(desk.roots.told(str(error)), parts))
     except KeyError:  # of a job that somebody removed meanwhile
         made.said = say.alert("This is not there any more.")
     except Exception as error:
         if os.environ.get("VISAVIS_DEBUG"):
             traceback.print_exc()
         made.said = say.alert(f"This is a fault of visavis, not yours: {type(error).__name__}.")
+
+
+def _labelled(sentence: str, parts: Sequence[Part]) -> str:
+    for name in {part.field.name for part in parts}:
+        sentence = re.sub(rf"--{name.replace('_', '-')}\b(?!-)", f"\u201c{words_of(name)}\u201d", sentence)
+    return sentence
 
 
 @contextlib.contextmanager

@@ -45,11 +45,21 @@ def listed(sentences: Sequence[str]) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
     """caption: read out before it, and shown above it."""
-    first = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    rest = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    # The roles stay when a narrow screen shows each row as a block.
+    first = "".join(f'<th scope="col" role="columnheader">{escape(cell)}</th>' for cell in head)
+    rest = "".join(
+        '<tr role="row">'
+        + "".join(
+            f'<td role="cell" data-label="{escape(name)}">{escape(cell)}</td>'
+            for name, cell in zip(head, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
     return (
-        f'<div class="vv-scroll" tabindex="0" role="group" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{first}</tr></thead><tbody>{rest}</tbody></table></div>"
+        f'<div class="vv-scroll" tabindex="0" role="group" aria-label="{escape(caption)}"><table role="table">'
+        f'<caption>{escape(caption)}</caption><thead role="rowgroup"><tr role="row">{first}</tr></thead>'
+        f'<tbody role="rowgroup">{rest}</tbody></table></div>'
     )
 
 

@@ -104,7 +104,7 @@ def _add(router: APIRouter, desk: Desk, task: Task) -> None:
         if task.long:
             job = await run_in_threadpool(desk.long, task, given, uploads)
             return JSONResponse(desk.told(job), 202, {"location": f"/api/jobs/{job.id}"})
-        return await run_in_threadpool(desk.short, task, given, uploads)
+        return await asyncio.wrap_future(desk.begun(task, given, uploads))
 
     parameters = [made for field in known for made in _parameters(field, bool(desk.roots.folders))]
     endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

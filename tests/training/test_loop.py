@@ -21,7 +21,7 @@ pytest.importorskip("accelerate")
 from torch import nn  # noqa: E402
 
 from visavis.core.errors import InputError  # noqa: E402
-from visavis.training import selfcheck  # noqa: E402
+from visavis.training import precision, selfcheck  # noqa: E402
 from visavis.training.loop import Hooks, Schedule, fit, rate_at  # noqa: E402
 
 SCHEDULE = Schedule(steps=8, batch=4, warmup=2, ema=0.5, workers=0, precision="float32")
@@ -231,3 +231,13 @@ def test_the_average_keeps_its_own_statistics(tmp_path: Path) -> None:
     result = fit(step, {"net": net}, {"net": optimizer}, rising, schedule, folder=tmp_path, config={})
     averaged = result.modules["net"].get_buffer("0.running_mean")
     assert (averaged < net.get_buffer("0.running_mean") - 2).all() and (averaged > 5).all()
+
+
+def test_a_frozen_network_answers_nearly_the_same_in_the_fast_way() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 32, 3), nn.SiLU(), nn.Conv2d(32, 8, 3)).eval()
+    images = torch.randn(4, 3, 32, 32)
+    exact = network(images).detach()
+    with precision.fast(network):
+        made = network(images).float()
+    assert not made.requires_grad and (made - exact).std() < 0.02 * exact.std()

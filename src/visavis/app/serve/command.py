@@ -83,7 +83,7 @@ def application(roots: Sequence[str], rules: Any, page: bool = True, job_minutes
             if page:
                 from visavis.app.serve.page import mounted
 
-                app = mounted(app, desk)
+                app = mounted(app, desk, rules.most)
             yield Guard(app, rules)
     finally:
         jobs.close()

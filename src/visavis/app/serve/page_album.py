@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,7 +13,6 @@ from visavis.app.serve.desk import Desk
 from visavis.app.serve.page_forms import TaskForm, refusals
 from visavis.core import registry
 from visavis.core.errors import InputError
-from visavis.core.settings import settings
 
 VERBS = ("add", "people", "find", "name", "merge", "differ", "split", "reject", "show", "undo")
 TASKS = frozenset({"forget", *(f"album.{verb}" for verb in VERBS)})
@@ -90,7 +87,7 @@ class AlbumTab:
         tab.select(self._show, self.seen, self.shown, **QUIET)
 
     def forgets(self, uploads: Sequence[Any]) -> None:
-        """uploads: of the whole page; they are emptied when somebody was forgotten, since what they name is gone."""
+        """uploads: of the whole page; emptied when somebody was forgotten, since their files are gone then."""
 
         def work(people: Sequence[int], sure: bool, everybody: bool, page: int) -> list[Any]:
             with refusals(self.desk) as refused:
@@ -98,7 +95,6 @@ class AlbumTab:
                     raise InputError("Say first that you are sure: who is forgotten cannot be brought back.")
                 name = self._called(_only(people))
                 document = self._do("forget", called=_only(people))
-                _empty(settings().tmp / "page")
                 return [told.receipt(name, document), *self._shown(everybody, page), "", *(None for _ in uploads)]
             return [refused.said, *(gr.skip() for _ in outputs[1:])]
 
@@ -196,12 +192,3 @@ def _only(people: Sequence[int]) -> str:
     if len(people) != 1:
         raise InputError("Choose exactly one person.")
     return f"#{people[0]}"
-
-
-def _empty(folder: Path) -> None:
-    """What was uploaded to the page is gone; the folder stays."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)

@@ -131,7 +131,7 @@ def _drawn(shown: Shown, rows: Sequence[Mapping[str, Any]], caption: str = "") -
         return say.alert(str(error))
     pixels = draw_faces(photo, [restored(row, photo) for row in rows])
     alt = f"{shown.name} with {words.counted(len(rows))} marked" if rows else shown.name
-    return say.figure(say.data_uri(pixels), alt, caption or shown.name)
+    return say.figure(say.data_uri(pixels), alt, [caption or shown.name])
 
 
 def restored(row: Mapping[str, Any], photo: Photo) -> Face:

@@ -121,7 +121,7 @@ class TaskForm:
         first = field.default if field.default in cards else next(iter(cards))
         dropdown = gr.Dropdown(list(cards), value=first, label=words_of(field.name), info="which system makes it")
         ideas = {slug: _idea(card) for slug, card in cards.items()}
-        idea, columns = gr.HTML(ideas[first]), []
+        idea, columns = gr.HTML(ideas[first], elem_classes="vv-idea"), []
         self.parts.append(Part(field, dropdown))
         for slug, card in cards.items():
             own = fields(Task(slug, card.options, "", ""))
@@ -192,7 +192,7 @@ class TaskForm:
         told = self.desk.told(job)
         document = told["document"]
         said = self.told(document, ()) if self.told is not None and document else ""
-        job = dataclasses.replace(job, failure=told["error"])
+        job = dataclasses.replace(job, failure=_labelled(told["error"] or "", self.parts))
         return say.job(job, told["files"], document, said), gr.Accordion(visible=document is not None), document
 
     def _cancel(self, id: str) -> Any:

@@ -14,11 +14,7 @@ from visavis.core.card import Card
 from visavis.core.errors import InputError
 
 WIDTH, HEIGHT, EDGE = 300, 58, 12  # of a plot
-VERDICTS = {
-    "holds": "holds here",
-    "null": "no difference shown here: the interval contains zero, or the two seeds disagree",
-    "reversed": "reversed here",
-}
+VERDICTS = {"holds": "holds here", "null": "no difference shown here", "reversed": "reversed here"}
 
 
 def cards() -> str:
@@ -30,13 +26,13 @@ def cards() -> str:
 def _card(card: Card) -> str:
     row = facts_of(card)
     size = f", {row['bytes'] / 1e6:.0f} MB" if row["bytes"] else ""
-    facts = (
+    facts = [
         ("Does", ", ".join(card.tasks)),
         ("Base", card.base or "none"),
         ("Weights", f"{row['terms']}{size}"),
-        ("Trained on", row["trained_on"]),
+        *([("Trained on", row["trained_on"])] if row["bytes"] else ()),
         ("Limits", card.limits),
-    )
+    ]
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts)
     return (
         f'<article class="vv-card" aria-label="{escape(card.slug)}"><h3>{escape(card.slug)}</h3>'

@@ -63,12 +63,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> s
     )
 
 
-def figure(source: str, alt: str, caption: str, link: str = "") -> str:
-    """source: a data URI or a path of this server; caption: shown below."""
+def figure(source: str, alt: str, caption: Sequence[str], link: str = "") -> str:
+    """source: a data URI or a path of this server; caption: lines below it, the first one strongest."""
     image = f'<img src="{escape(source)}" alt="{escape(alt)}" loading="lazy">'
     if link:
         image = f'<a href="{escape(link)}" target="_blank" rel="noopener">{image}</a>'
-    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+    lines = [
+        f"<strong>{escape(line)}</strong>" if len(caption) > 1 and not i else escape(line)
+        for i, line in enumerate(caption)
+    ]
+    return f"<figure>{image}<figcaption>{'<br>'.join(lines)}</figcaption></figure>"
 
 
 def gallery(figures: Sequence[str], kind: str = "") -> str:
@@ -108,8 +112,8 @@ def made(id: str, document: Mapping[str, Any], files: Sequence[str]) -> str:
     captions = dict(_captions(document))
     seen = [name for name in files if PurePosixPath(name).suffix.lower() in PICTURES]
     several = [name for name in seen if name in captions] or seen
-    figures = [_made(id, name, captions.get(name, PurePosixPath(name).name)) for name in several[:SHOWN]]
-    rest = [name for name in files if name not in several[:SHOWN] and not _belongs(name, several)]
+    figures = [_made(id, name, captions.get(name) or [PurePosixPath(name).name]) for name in several[:SHOWN]]
+    rest = [name for name in files if name not in several[:SHOWN] and not _belongs(name, seen)]
     links = "".join(
         f'<li><a href="{escape(address(id, name))}" target="_blank" rel="noopener">{escape(name)}</a></li>'
         for name in rest[:SHOWN]
@@ -119,15 +123,15 @@ def made(id: str, document: Mapping[str, Any], files: Sequence[str]) -> str:
         (
             listed([str(note) for note in notes]) if isinstance(notes, list) else "",
             gallery(figures, "vv-made"),
-            facts(document),
+            facts({key: value for key, value in document.items() if value not in files}),
             f"<p>Files</p><ul>{links}</ul>" if links else "",
         )
     )
 
 
-def _made(id: str, name: str, caption: str) -> str:
+def _made(id: str, name: str, caption: Sequence[str]) -> str:
     where = address(id, name)
-    return figure(where, f"{PurePosixPath(name).name}: {caption}", caption, where)
+    return figure(where, f"{PurePosixPath(name).name}: {'; '.join(caption)}", caption, where)
 
 
 def _belongs(name: str, pictures: Sequence[str]) -> bool:
@@ -143,8 +147,10 @@ def address(id: str, name: str) -> str:
 
 def facts(document: Mapping[str, Any]) -> str:
     """The plain facts of any document, with its lists of records as tables."""
+    told = paragraph(str(document["said"])) if "said" in document else ""
     plain = {key: value for key, value in document.items() if isinstance(value, str | int | float | bool)}
-    rows = [(key.replace("_", " "), _said(value)) for key, value in plain.items() if key not in ("schema", "device")]
+    left = ("schema", "device", "said")
+    rows = [(key.replace("_", " "), _said(value)) for key, value in plain.items() if key not in left]
     tables = []
     for name, value in document.items():
         records = [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
@@ -153,7 +159,7 @@ def facts(document: Mapping[str, Any]) -> str:
             cells = [[_said(one.get(key)) for key in head] for one in records[:SHOWN]]
             tables.append(table([key.replace("_", " ") for key in head], cells, name.replace("_", " ")))
     listed_ = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in rows)
-    return f"{''.join(tables)}<dl>{listed_}</dl>" if rows else "".join(tables)
+    return told + "".join(tables) + (f"<dl>{listed_}</dl>" if rows else "")
 
 
 def _plain(value: Any) -> bool:
@@ -166,15 +172,15 @@ def _said(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
-def _captions(part: Any) -> Iterator[tuple[str, str]]:
-    """(file, what is said of it), wherever in a document a record names pictures."""
+def _captions(part: Any) -> Iterator[tuple[str, list[str]]]:
+    """(file, lines on it), wherever in a document a record names pictures."""
     if isinstance(part, dict):
         if isinstance(part.get("path"), str):
             yield part["path"], _caption(part)
         for value in part.values():
             if isinstance(value, list) and all(isinstance(one, str) for one in value):
                 own = ", ".join(f"{key} {_said(one)}" for key, one in part.items() if _plain(one) and key != "schema")
-                yield from ((one, own) for one in value if PurePosixPath(one).suffix.lower() in PICTURES)
+                yield from ((one, [own]) for one in value if PurePosixPath(one).suffix.lower() in PICTURES)
             else:
                 yield from _captions(value)
     elif isinstance(part, list):
@@ -182,17 +188,17 @@ def _captions(part: Any) -> Iterator[tuple[str, str]]:
             yield from _captions(value)
 
 
-def _caption(record: Mapping[str, Any]) -> str:
+def _caption(record: Mapping[str, Any]) -> list[str]:
     said = []
     measured = record.get("likeness")
     if isinstance(measured, dict):
         told = Likeness(measured["likeness"], measured["a"], measured["copy_paste"])
-        said.append(f"{told.words}; copy-paste {told.copy_paste:.2f}")
+        said.append(f"Likeness {told.likeness:.2f}, copy-paste {told.copy_paste:.2f}")
+        # What the command line says behind the number.
+        said += [told.words.partition(", ")[2]] if ", " in told.words else []
     elif "likeness" in record:
-        said.append("not judged: no face was found on it, or not one a person")
-    if isinstance(record.get("seed"), int):
-        said.append(f"seed {record['seed']}")
+        said.append("Not judged: no face was found on it, or not one a person")
     if isinstance(record.get("terms"), str):
-        said.append(f"weights: {record['terms']}")
+        said.append(f"Terms of the weights: {record['terms']}")
     said += [str(note) for note in record.get("notes") or ()]
-    return "; ".join(said)
+    return said

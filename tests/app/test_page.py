@@ -1,0 +1,259 @@
+"""The page as people meet it: a real server, a real browser, a task and a system that other distributions bring."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gradio", reason="the page needs the extra [serve]")
+
+from tests.app.toy_task_files import write_toy_task
+from tests.run.toy_system_files import CARD, write_toy
+
+from visavis.app.serve.page_systems import plot
+from visavis.bench.claims import Finding
+from visavis.bench.served import Served, served
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = "<img src=x onerror=window.hacked=1>"
+PATIENCE = 120_000  # ms: on a machine that is doing other things, too
+TABS = ("Look", "Compare", "Album", "Create", "Systems", "Verify", "More")
+
+
+@dataclass
+class Visitor:
+    """Somebody with a browser; all that they asked for."""
+
+    page: Any
+    url: str
+
+    def tab(self, name: str) -> None:
+        """Also one that a narrow screen puts behind a button."""
+        tab = self.page.get_by_role("tab", name=name, exact=True)
+        self.page.get_by_role("tab").first.wait_for()
+        if tab.count() == 0:
+            self.page.get_by_role("button", name="More tabs").click()
+            self.page.get_by_role("button", name=name, exact=True).last.click()
+        elif tab.get_attribute("aria-selected") != "true":
+            tab.click()
+        self.page.get_by_role("heading", name=name, exact=True).wait_for()
+
+    def send(self, label: str, *files: Path) -> None:
+        block = self.page.locator(".vv-file:visible", has_text=label).first
+        block.locator("input[type=file]").set_input_files([str(file) for file in files])
+        block.get_by_role("row").nth(len(files) - 1).wait_for()
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).locator("visible=true").click()
+
+    def sees(self, text: str) -> Any:
+        found = self.page.get_by_text(text).locator("visible=true").first
+        found.wait_for()
+        return found
+
+    def is_wide(self) -> bool:
+        """Whether the page is wider than the screen."""
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+@pytest.fixture(scope="module")
+def home(networks: tuple[Path, list[Path]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the fixture of this name, for all tests of this file."""
+    top, (folder, built) = tmp_path_factory.mktemp("page") / "home", networks
+    (top / "cache").mkdir(parents=True)
+    os.symlink(folder, top / "weights")
+    for path in built:
+        os.symlink(path, top / "cache" / path.name)
+    return top
+
+
+@pytest.fixture(scope="module")
+def server(home: Path, small: dict[str, Path]) -> Iterator[Served]:
+    """Offers a folder of four photos of one man and two of another, one of them with a hostile name."""
+    photos = home.parent / "Photos"
+    photos.mkdir()
+    for name in ("obama", "obama2", "again", "biden"):
+        shutil.copy(small[name], photos)
+    (photos / f"{HOSTILE}.jpg").write_bytes(small["obama3"].read_bytes())
+    (photos / "biden2.jpg").write_bytes(small["biden"].read_bytes() + b"\0")
+    write_toy_task(home.parent / "task")
+    write_toy(home.parent / "system", CARD.replace("claim=", 'dial="strength", claim='))
+    toys = (str(home.parent / "task"), str(home.parent / "system"), os.environ.get("PYTHONPATH"))
+    with served(home, "--root", photos, PYTHONPATH=os.pathsep.join(filter(None, toys))) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: the page is not opened in a browser")
+    sync = pytest.importorskip("playwright.sync_api", reason="no playwright: the page is not opened in a browser")
+    with sync.sync_playwright() as play:
+        made = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def visitor(server: Served, browser: Any) -> Iterator[Visitor]:
+    """Whatever they do: nothing is asked of another machine, no script breaks, no name becomes a script."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    asked, broken = list[str](), list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.goto(server.url)
+    yield Visitor(page, server.url)
+    assert page.evaluate("window.hacked === undefined")
+    page.close()
+    assert asked and [url for url in asked if not url.startswith((f"{server.url}/", "data:", "blob:"))] == []
+    assert not broken
+
+
+def test_every_tab_fits_a_phone_and_says_what_it_is(visitor: Visitor) -> None:
+    assert visitor.page.locator("html").get_attribute("lang") == "en"
+    for width in (1280, 390):
+        visitor.page.set_viewport_size({"width": width, "height": 844})
+        for name in TABS:
+            visitor.tab(name)
+            assert not visitor.is_wide(), (name, width)
+            unnamed = visitor.page.evaluate(
+                "[...document.querySelectorAll('input, textarea, button')].filter(one => one.checkVisibility() && "
+                "!one.labels?.length && !one.ariaLabel && !one.title && !one.textContent.trim()).map(o => o.outerHTML)"
+            )
+            assert unnamed == [], name
+
+
+def test_look_draws_boxes_and_says_words(visitor: Visitor, small: dict[str, Path], tmp_path: Path) -> None:
+    hostile = tmp_path / f"{HOSTILE}.jpg"
+    shutil.copy(small["biden"], hostile)
+    visitor.send("Photos", small["obama"], hostile, small["sky"])
+    visitor.press("Look")
+    visitor.sees("2 faces on 3 photos.")
+    for name in ("obama.jpg", hostile.name):
+        drawn = visitor.page.get_by_role("img", name=f"{name} with 1 face marked", exact=True)
+        drawn.scroll_into_view_if_needed()
+        visitor.page.wait_for_function("one => one.naturalWidth > 300", arg=drawn.element_handle())
+        table = visitor.page.get_by_role("table", name=f"{name}: 1 face, numbered as on the photo", exact=True)
+        assert "looks about" in table.inner_text() and "eyes open" in table.inner_text()
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    assert not visitor.is_wide()
+
+
+def test_compare_says_the_verdict_and_how_often_it_errs(visitor: Visitor, small: dict[str, Path]) -> None:
+    visitor.tab("Compare")
+    visitor.send("A: a photo", small["obama"])
+    visitor.send("B: another photo", small["sky"])
+    visitor.press("Compare")
+    alert = visitor.page.get_by_role("alert").filter(has_text="No face was found on sky.jpg")
+    alert.wait_for()
+    visitor.page.locator(".vv-file:visible", has_text="B: another").get_by_role("button", name="Clear").click()
+    visitor.send("B: another photo", small["obama2"])
+    visitor.press("Compare")
+    visitor.page.get_by_role("heading", name="Same person").wait_for()
+    assert "in the worst measured group" in visitor.sees("strangers scores this high").inner_text()
+    assert visitor.page.get_by_role("img", name="obama2.jpg with 1 face marked").is_visible()
+    assert not visitor.page.get_by_role("alert").filter(has_text="sky").is_visible()
+
+
+def test_portraits_come_with_likeness_terms_and_a_dial(
+    visitor: Visitor, small: dict[str, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("c2pa", reason="a signed manifest needs the extra [ml]")
+    visitor.tab("Create")
+    visitor.send("Person", small["obama"])
+    visitor.page.get_by_label("Prompt how they look").fill("a dragon")
+    visitor.page.get_by_label("System").click()
+    visitor.page.get_by_role("option", name="toy", exact=True).click()
+    visitor.sees("The nearest to a person is the photo itself.")
+    assert visitor.page.get_by_label("slider for Likeness against prompt (strength)").input_value() == "1"
+    visitor.press("Create")
+    visitor.page.get_by_role("alert").filter(has_text="toy knows no dragons.").wait_for()
+    visitor.page.get_by_label("Prompt how they look").fill("")
+    visitor.press("Create")
+    visitor.sees("Done.")
+    made = visitor.page.locator(".vv-made figure:visible")
+    assert made.count() == 6
+    said = made.first.inner_text()
+    assert "Likeness " in said and "copy-paste" in said and "Terms of the weights: permissive" in said
+    kept = tmp_path / "made.png"
+    kept.write_bytes(visitor.page.request.get(visitor.url + "/" + made.first.locator("a").get_attribute("href")).body())
+    visitor.tab("Verify")
+    visitor.send("Files", kept, small["biden"])
+    visitor.press("Verify")
+    visitor.page.get_by_role("heading", name="AI made or edited this picture").wait_for()
+    visitor.sees("signed by this installation")
+    visitor.page.get_by_role("heading", name="Nothing says that AI took part").wait_for()
+
+
+def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(visitor: Visitor, small: dict[str, Path]) -> None:
+    visitor.tab("More")
+    visitor.press("Toy count ▼" if visitor.page.get_by_text("Toy count ▼").count() else "Toy count")
+    visitor.send("Photos", small["sky"])
+    visitor.page.get_by_label("Words said with it").fill(HOSTILE)
+    visitor.page.get_by_role("button", name="More to choose").locator("visible=true").click()
+    visitor.page.get_by_label("Pause").locator("visible=true").first.fill("0.1")
+    visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("500")
+    go = visitor.page.get_by_role("button", name="Toy count", exact=True).last
+    go.click()
+    visitor.sees("counting")
+    visitor.press("Cancel")
+    visitor.sees("Cancelled; what was finished is kept.")
+    visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("2")
+    go.click()
+    visitor.sees("Done.")
+    assert visitor.page.get_by_role("link", name="001.txt").is_visible() and visitor.sees(HOSTILE)
+
+
+def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: dict[str, Path]) -> None:
+    visitor.tab("Album")
+    visitor.page.get_by_label("Sources").fill("Photos")
+    visitor.press("Add")
+    visitor.sees("6 added; 6 new faces.")
+    man, other = visitor.page.get_by_label(": 4 photos"), visitor.page.get_by_label(": 2 photos")
+    man.focus()
+    visitor.page.keyboard.press("Space")
+    visitor.page.get_by_label("Name", exact=True).fill(HOSTILE)
+    visitor.page.keyboard.press("Enter")
+    visitor.sees(f"is {HOSTILE} now: 4 faces on 4 photos.")
+    visitor.send("Photo: a photo of whom to find", small["obama"])
+    visitor.press("Find")
+    visitor.page.get_by_role("heading", name=f"Found: {HOSTILE}").wait_for()
+    man.check()
+    other.check()
+    visitor.press("Merge: one person")
+    visitor.page.get_by_label(f"{HOSTILE}: 6 photos").wait_for()
+    visitor.press("Undo the last step")
+    man.check()
+    visitor.page.get_by_label(f"Photos/{HOSTILE}.jpg").wait_for()
+    visitor.page.get_by_label("Photos/again.jpg").check()
+    visitor.press("Not the same: split")
+    visitor.sees(f"1 face of {HOSTILE} moved to #")
+    visitor.page.get_by_label(f"{HOSTILE}: 3 photos").check()
+    visitor.press("Forget")
+    visitor.page.get_by_role("alert").filter(has_text="Say first that you are sure").wait_for()
+    visitor.page.get_by_label("Forget this person for good").check()
+    visitor.press("Forget")
+    visitor.page.get_by_role("heading", name=f"{HOSTILE} is forgotten").wait_for()
+    assert "traces of a vector or picture: 0." in visitor.sees("Read byte by byte").inner_text()
+    visitor.page.get_by_label(f"{HOSTILE}: 3 photos").wait_for(state="detached")
+    assert not [path for path in (home / "tmp" / "page").rglob("*") if path.is_file()]
+    assert str(home) not in visitor.page.locator("body").inner_text()
+
+
+def test_systems_are_cards_with_their_claims(visitor: Visitor) -> None:
+    visitor.tab("Systems")
+    card = visitor.page.get_by_role("article", name="toy")
+    card.wait_for()
+    assert "Is a copy a copy?" in card.inner_text() and "not measured yet" in card.inner_text()
+
+
+def test_a_claim_is_a_bar_with_its_interval() -> None:
+    made = plot(Finding("a", "null", -0.02, -0.1, 0.06, "copy_paste"))
+    assert "Effect on copy paste -0.020, 95 % interval -0.100 to +0.060" in made and made.count("<rect") == 1

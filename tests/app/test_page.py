@@ -82,6 +82,7 @@ def server(home: Path, small: dict[str, Path]) -> Iterator[Served]:
         shutil.copy(small[name], photos)
     (photos / f"{HOSTILE}.jpg").write_bytes(small["obama3"].read_bytes())
     (photos / "biden2.jpg").write_bytes(small["biden"].read_bytes() + b"\0")
+    (photos / "link.jpg").symlink_to(small["sky"])
     write_toy_task(home.parent / "task")
     write_toy(home.parent / "system", CARD.replace("claim=", 'dial="strength", claim='))
     toys = (str(home.parent / "task"), str(home.parent / "system"), os.environ.get("PYTHONPATH"))
@@ -142,6 +143,10 @@ def test_look_draws_boxes_and_says_words(visitor: Visitor, small: dict[str, Path
         visitor.page.wait_for_function("one => one.naturalWidth > 300", arg=drawn.element_handle())
         table = visitor.page.get_by_role("table", name=f"{name}: 1 face, numbered as on the photo", exact=True)
         assert "looks about" in table.inner_text() and "eyes open" in table.inner_text()
+    visitor.page.get_by_label("Photos: folders").locator("visible=true").fill("Photos")
+    visitor.press("Look")
+    visitor.sees("8 faces on 10 photos.")
+    visitor.page.get_by_role("alert").filter(has_text="Photos/link.jpg was not read").wait_for()
     visitor.page.set_viewport_size({"width": 390, "height": 844})
     assert not visitor.is_wide()
 

@@ -10,7 +10,7 @@ import gradio as gr
 from visavis.app.serve import page_people as told
 from visavis.app.serve import page_words as say
 from visavis.app.serve.desk import Desk
-from visavis.app.serve.page_forms import TaskForm, refusals
+from visavis.app.serve.page_forms import Refusals, TaskForm
 from visavis.core import registry
 from visavis.core.errors import InputError
 
@@ -90,7 +90,7 @@ class AlbumTab:
         """uploads: of the whole page; emptied when somebody was forgotten, since their files are gone then."""
 
         def work(people: Sequence[int], sure: bool, everybody: bool, page: int) -> list[Any]:
-            with refusals(self.desk) as refused:
+            with Refusals(self.desk) as refused:
                 if not sure:
                     raise InputError("Say first that you are sure: who is forgotten cannot be brought back.")
                 name = self._called(_only(people))
@@ -141,14 +141,14 @@ class AlbumTab:
 
         def act(people: Sequence[int], *values: Any) -> list[Any]:
             *more, everybody, page = values
-            with refusals(self.desk) as refused:
+            with Refusals(self.desk) as refused:
                 return [say.status(work(people, *more)), *self._shown(everybody, page)]
             return [refused.said, *(gr.skip() for _ in self.shown[1:])]
 
         return act
 
     def _show(self, everybody: bool, page: int) -> list[Any]:
-        with refusals(self.desk) as refused:
+        with Refusals(self.desk) as refused:
             return [gr.skip(), *self._shown(everybody, page)]
         return [refused.said, *(gr.skip() for _ in self.shown[1:])]
 
@@ -170,7 +170,7 @@ class AlbumTab:
     def _panel(self, people: Sequence[int]) -> list[Any]:
         """What can be done with those who are chosen."""
         one, name, rows = len(people) == 1, "", list[Mapping[str, Any]]()
-        with refusals(self.desk):
+        with Refusals(self.desk):
             if one:
                 name = self._called(_only(people))
                 rows = self._do("album.show", called=_only(people))["faces"][:PAGE]

@@ -80,10 +80,14 @@ def _number(field: Field, value: Any, dial: bool, label: str, info: str) -> Any:
         on_grid = math.isclose(round((value - low) / step) * step, value - low, abs_tol=1e-9)
         if dial or (high - low <= PLACES and on_grid):
             return gr.Slider(low, high, value=value, step=step, label=label, info=info)
-    span = "" if low is None else f", from {low:g}" + ("" if high is None else f" to {high:g}")
+    span = "" if low is None else f", from {_digits(low)}" + ("" if high is None else f" to {_digits(high)}")
     if value is None:  # which Gradio's number cannot be
         return gr.Textbox(label=label, info=info + span)
     return gr.Number(value=value, label=label, info=info + span, precision=0 if whole else None)
+
+
+def _digits(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 1e6 else f"{number:g}"
 
 
 def read(field: Field, value: Any) -> Any:

@@ -10,6 +10,7 @@ import re
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import gradio as gr
@@ -18,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from visavis.app.serve import page_words as say
 from visavis.app.serve.desk import Desk, Upload
 from visavis.app.serve.fields import Field, fields
-from visavis.app.serve.jobs import ENDED
+from visavis.app.serve.jobs import ENDED, Job
 from visavis.app.serve.page_faces import Shown
 from visavis.app.serve.page_fields import file_input, folder_input, plain_input, read, words_of
 from visavis.core import registry
@@ -154,7 +155,7 @@ class TaskForm:
     def _short(self, *values: Any) -> Iterator[tuple[Any, ...]]:
         yield say.status("Working …"), gr.Accordion(visible=False), None, gr.Button(), ""
         document, said = None, ""
-        with refusals(self.desk, self.parts) as refused:
+        with Refusals(self.desk, self.parts) as refused:
             given, uploads, photos = self._given(values)
             with opened(uploads) as files:
                 document = self.desk.short(self.task, given, files)
@@ -164,14 +165,18 @@ class TaskForm:
     def _say(self, document: Mapping[str, Any], photos: Sequence[Shown]) -> str:
         if self.told is None:
             return say.block(say.facts(document))
-        rows = next((document[name] for name in ("photos", "files") if isinstance(document.get(name), list)), [])
+        lists = [document[name] for name in ("photos", "files") if isinstance(document.get(name), list)]
+        rows: Sequence[Mapping[str, Any]] = next(iter(lists), [])
         # Uploads come first; what lay in folders follows under the names that clients know.
-        more = [Shown(str(self.desk.roots.resolve(row["path"])), row["path"]) for row in rows[len(photos) :]]
+        more = [
+            Shown("" if row.get("error") else str(self.desk.roots.resolve(row["path"])), row["path"])
+            for row in rows[len(photos) :]
+        ]
         return self.told(document, [*photos, *more])
 
     async def _long(self, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
         yield say.status("Sending …"), gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
-        with refusals(self.desk, self.parts) as refused:
+        with Refusals(self.desk, self.parts) as refused:
             given, uploads, _ = self._given(values)
             with opened(uploads) as files:
                 job = await run_in_threadpool(self.desk.long, self.task, given, files)
@@ -184,16 +189,22 @@ class TaskForm:
                     if ended:
                         return
                 await asyncio.sleep(PAUSE)
-                job = self.desk.jobs.get(job.id)
+                job = self._job(job.id)
         yield refused.said, gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
 
     def _follow(self, id: str) -> tuple[Any, ...]:
-        job = self.desk.jobs.get(id)
+        job = self._job(id)
         told = self.desk.told(job)
         document = told["document"]
         said = self.told(document, ()) if self.told is not None and document else ""
         job = dataclasses.replace(job, failure=_labelled(told["error"] or "", self.parts))
         return say.job(job, told["files"], document, said), gr.Accordion(visible=document is not None), document
+
+    def _job(self, id: str) -> Job:
+        try:
+            return self.desk.jobs.get(id)
+        except KeyError:
+            raise InputError("This job was removed meanwhile.") from None
 
     def _cancel(self, id: str) -> Any:
         with contextlib.suppress(KeyError):
@@ -201,27 +212,29 @@ class TaskForm:
         return gr.Button(interactive=False)
 
 
-class Refused:
-    """said: HTML, "" where nothing went wrong."""
+class Refusals:
+    """A block in which what goes wrong becomes a sentence, with no path of this machine and no traceback. parts: of
+    the form, whose labels stand for the command line's options.
 
-    said = ""
+    said: that sentence as HTML, "" where nothing went wrong.
+    """
 
+    def __init__(self, desk: Desk, parts: Sequence[Part] = ()) -> None:
+        self.desk, self.parts, self.said = desk, parts, ""
 
-@contextlib.contextmanager
-def refusals(desk: Desk, parts: Sequence[Part] = ()) -> Iterator[Refused]:
-    """What goes wrong inside becomes a sentence, with no path of this machine and no traceback. parts: of the form,
-    whose labels stand for the command line's options."""
-    made = Refused()
-    try:
-        yield made
-    except VisavisError as error:
-        made.said = say.alert(_labelled(desk.roots.told(str(error)), parts))
-    except KeyError:  # of a job that somebody removed meanwhile
-        made.said = say.alert("This is not there any more.")
-    except Exception as error:
-        if os.environ.get("VISAVIS_DEBUG"):
-            traceback.print_exc()
-        made.said = say.alert(f"This is a fault of visavis, not yours: {type(error).__name__}.")
+    def __enter__(self) -> Refusals:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        if isinstance(error, VisavisError):
+            self.said = say.alert(_labelled(self.desk.roots.told(str(error)), self.parts))
+        else:
+            self.said = say.alert(f"This is a fault of visavis, not yours: {type(error).__name__}.")
+            if os.environ.get("VISAVIS_DEBUG"):
+                traceback.print_exc()
+        return True
 
 
 def _labelled(sentence: str, parts: Sequence[Part]) -> str:

@@ -246,7 +246,7 @@ def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: 
     visitor.page.get_by_label("Forget this person for good").check()
     visitor.press("Forget")
     visitor.page.get_by_role("heading", name=f"{HOSTILE} is forgotten").wait_for()
-    assert "traces of a vector or picture: 0." in visitor.sees("Read byte by byte").inner_text()
+    assert "traces of a vector or picture found: 0." in visitor.sees("Read byte by byte").inner_text()
     visitor.page.get_by_label(f"{HOSTILE}: 3 photos").wait_for(state="detached")
     assert not [path for path in (home / "tmp" / "page").rglob("*") if path.is_file()]
     assert str(home) not in visitor.page.locator("body").inner_text()

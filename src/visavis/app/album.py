@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from visavis.app import words
 from visavis.app.adding import Report
 from visavis.app.library import Album
 from visavis.app.say import say, say_json, table
@@ -17,7 +18,6 @@ from visavis.core.errors import InputError
 from visavis.core.settings import settings, without_password
 from visavis.core.task import Outcome
 from visavis.media.paths import shown
-from visavis.people.forget import Receipt
 from visavis.people.persons import Person
 from visavis.people.search import Found
 
@@ -91,7 +91,7 @@ def find(inputs: tasks.AlbumFind, quiet: bool) -> Outcome:
     with _album() as album:
         found = album.find(inputs.photo, face=inputs.face)
     if not quiet:
-        say(_verdict(found))
+        say(verdict(found))
         if found.hits:
             rows = [(hit.called, str(hit.faces), f"{hit.expected:.2g}") for hit in found.hits]
             table(("person", "faces", "strangers expected to score as well"), rows)
@@ -177,7 +177,10 @@ def forget(inputs: tasks.Forget, quiet: bool) -> Outcome:
     with _album() as album:
         receipt = album.forget(inputs.called)
     if not quiet:
-        _say_receipt(inputs.called, receipt)
+        first, *further = words.receipt(vars(receipt))
+        say(f"{inputs.called} is forgotten: {first}")
+        for sentence in further:
+            say(sentence)
     return Outcome({"schema": "visavis.receipt/1", **vars(receipt)})
 
 
@@ -186,22 +189,6 @@ def _said(task: str, sentence: str, quiet: bool) -> Outcome:
     if not quiet:
         say(sentence)
     return Outcome({"schema": f"visavis.{task}/1", "said": sentence})
-
-
-def _say_receipt(called: str, receipt: Receipt) -> None:
-    say(f"{called} is forgotten: {receipt.faces} faces on {receipt.photos} photos.")
-    say(
-        f"Read byte by byte: {len(receipt.searched)} files; traces of a vector or picture found: {receipt.bytes_found}."
-    )
-    if receipt.still_found:
-        alike = ", ".join(receipt.still_found)
-        say(f"A search with the old vectors still finds {alike}: the same person, or somebody very alike.")
-    else:
-        say("A search with the old vectors finds nobody.")
-    say("Kept, so that the same files do not bring them back: file hash and box of each face (no biometric).")
-    say(f"Cannot be reached from here: {'; '.join(receipt.out_of_reach)}.")
-    say(receipt.note)
-    say(f"Receipt: {receipt.file}")
 
 
 def _seconds(text: str) -> float:
@@ -234,7 +221,7 @@ def _say_report(report: Report) -> None:
         say(f"{left} more skipped, such as hidden files and what is no photo; --json lists all.")
 
 
-def _verdict(found: Found) -> str:
+def verdict(found: Found) -> str:
     people = f"{found.searched} {'person' if found.searched == 1 else 'people'}"
     if found.verdict == "nobody":
         return f"Nobody: no one of the {people} in this album scores better than chance."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from visavis.core.types import Face, Match
 from visavis.faces.attributes import expression_words
@@ -22,6 +24,23 @@ def strangers(match: Match) -> str:
     overall, worst = one_in(match.false_match_rate), one_in(match.false_match_rate_worst_group)
     about = "fewer than" if match.table["extrapolated"] else "about"
     return f"{about} {overall} strangers scores this high; up to {worst} in the worst measured group"
+
+
+def receipt(told: Mapping[str, Any]) -> list[str]:
+    """What a receipt of forgetting says, in sentences."""
+    alike = ", ".join(told["still_found"])
+    return [
+        f"{counted(told['faces'])} on {told['photos']} photo{'' if told['photos'] == 1 else 's'}.",
+        f"Read byte by byte: {len(told['searched'])} files; "
+        f"traces of a vector or picture found: {told['bytes_found']}.",
+        f"A search with the old vectors still finds {alike}: the same person, or somebody very alike."
+        if alike
+        else "A search with the old vectors finds nobody.",
+        "Kept, so that the same files do not bring them back: file hash and box of each face (no biometric).",
+        f"Cannot be reached from here: {'; '.join(told['out_of_reach'])}.",
+        told["note"],
+        f"Receipt: {told['file']}",
+    ]
 
 
 def counted(n: int) -> str:

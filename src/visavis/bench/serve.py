@@ -26,6 +26,7 @@ from visavis.core import weights
 from visavis.core.errors import InputError
 from visavis.core.progress import track
 from visavis.core.settings import scratch, settings
+from visavis.core.task import PhotoLike
 from visavis.core.tasks import Look
 
 CLIENTS, EACH, REPEATS = (1, 8, 32), 96, 3
@@ -65,8 +66,8 @@ def _home(folder: Path) -> Path:
 
 def _load(server: Served, photos: Path, bodies: Sequence[bytes]) -> list[Figure]:
     """Requests a second beside the library's photos a second, turn by turn."""
-    paths = [str(path) for path in sorted(photos.iterdir())]
-    work = [paths[i % len(paths)] for i in range(EACH)]
+    paths = sorted(photos.iterdir())
+    work: list[PhotoLike] = [paths[i % len(paths)] for i in range(EACH)]
     for warm in range(2):
         _asked(server, bodies, 2 + warm, EACH // 4)
         look(Look(photos=work[: EACH // 4]), True)

@@ -25,7 +25,7 @@ class Look:
     labels: bool = option(
         False, "add gender presentation and race as FairFace would label each face: to measure bias, for nothing else"
     )
-    strict: bool = option(False, "exit 2 when any photo could not be read")
+    strict: bool = option(False, "exit 2 when any photo could not be read", here=True)
 
 
 @dataclass(frozen=True)

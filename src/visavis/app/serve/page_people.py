@@ -9,7 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from visavis.app.album import _verdict as verdict
+from visavis.app import words
+from visavis.app.album import verdict
 from visavis.app.library import Album
 from visavis.app.serve import page_words as say
 from visavis.app.words import one_in
@@ -120,21 +121,4 @@ def added(document: Row) -> str:
 
 def receipt(called: str, document: Row) -> str:
     """Of `forget`."""
-    alike = ", ".join(document["still_found"])
-    return say.block(
-        f"<h3>{escape(called)} is forgotten</h3>",
-        say.listed(
-            [
-                f"{counted(document['faces'], 'face')} on {counted(document['photos'], 'photo')}.",
-                f"Read byte by byte: {counted(len(document['searched']), 'file')}; traces of a vector or picture: "
-                f"{document['bytes_found']}.",
-                f"A search with the old vectors still finds {alike}: the same person, or somebody very alike."
-                if alike
-                else "A search with the old vectors finds nobody.",
-                "Kept, so that the same files do not bring them back: file hash and box of each face (no biometric).",
-                f"Cannot be reached from here: {'; '.join(document['out_of_reach'])}.",
-                document["note"],
-                f"Receipt: {document['file']}",
-            ]
-        ),
-    )
+    return say.block(f"<h3>{escape(called)} is forgotten</h3>", say.listed(words.receipt(document)))

@@ -72,7 +72,17 @@ def rest(desk: Desk) -> FastAPI:
         _add(router, desk, task)
     _add_jobs(router, desk)
     _add_systems(router)
+
+    @router.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(_docs(desk))
+
     app.include_router(router)
+
+    @app.api_route("/api/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    def nothing(rest: str) -> None:
+        raise HTTPException(404, "There is nothing here; /api/docs lists what there is.")
+
     for kind, handler in (
         (VisavisError, _said),
         (RequestValidationError, _misformed),
@@ -80,10 +90,6 @@ def rest(desk: Desk) -> FastAPI:
         (Exception, _fault),
     ):
         app.add_exception_handler(kind, handler)
-
-    @app.get("/api/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
-        return HTMLResponse(_docs(desk))
 
     return app
 

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,7 +64,10 @@ def open_image(data: bytes, format: str) -> Image.Image:
     if format == "TIFF":
         _hush_libtiff()
     if format != "JPEG":
-        return _readers()[format](io.BytesIO(data))
+        image = _readers()[format](io.BytesIO(data))
+        if format == "TIFF":
+            _three_channels(image)
+        return image
     from PIL import JpegImagePlugin
 
     try:
@@ -72,6 +75,16 @@ def open_image(data: bytes, format: str) -> Image.Image:
     except Exception:
         # A damaged list of further frames (MPO) makes the factory fail; the first frame is a JPEG of its own.
         return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+
+
+def _three_channels(image: Any) -> None:
+    # Pillow before 13 reads uncompressed YCbCr of a TIFF as if it were RGB in four channels, and calls it truncated.
+    photometric, samples = 262, 277
+    if (image.tag_v2.get(photometric), image.tag_v2.get(samples)) == (6, 3) and image.mode == "RGB":
+        told = [(tile[3][0], tile[0]) for tile in image.tile]
+        if told and set(told) == {("RGBX", "raw")}:
+            image._mode = "YCbCr"
+            image.tile = [type(tile)("raw", tile[1], tile[2], ("YCbCr", *tile[3][1:])) for tile in image.tile]
 
 
 def _readers() -> dict[str, Callable[[io.BytesIO], Image.Image]]:

@@ -69,6 +69,9 @@ Found = tuple[Photo, list[Face]] | InputError
 def _look_together(sources: list[tuple[Path, str | None]], detector: Detector) -> Iterator[tuple[Path, Found]]:
     """Each source in order, as many at a time as there are threads; few lie waiting, whatever the folder's size."""
     workers = settings().threads
+    if len(sources) == 1:  # a new thread would load its networks first
+        yield sources[0][0], _look(*sources[0], detector)
+        return
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(sources), 2 * workers):
             part = sources[start : start + 2 * workers]

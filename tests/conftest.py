@@ -85,14 +85,20 @@ def networks(portraits: dict[str, Path]) -> tuple[Path, list[Path]]:
     return settings().weights, [path for path in settings().cache.iterdir() if path.is_file()]
 
 
-@pytest.fixture
-def home(networks: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """VISAVIS_HOME is a new folder that has the networks; no album is named."""
-    top, (folder, built) = tmp_path / "home", networks
+def home_at(top: Path, networks: tuple[Path, list[Path]]) -> Path:
+    """A new folder for VISAVIS_HOME that has the networks."""
+    folder, built = networks
     (top / "cache").mkdir(parents=True)
     os.symlink(folder, top / "weights")
     for path in built:
         os.symlink(path, top / "cache" / path.name)
+    return top
+
+
+@pytest.fixture
+def home(networks: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """VISAVIS_HOME is a new folder that has the networks; no album is named."""
+    top = home_at(tmp_path / "home", networks)
     monkeypatch.setenv("VISAVIS_HOME", str(top))
     monkeypatch.delenv("VISAVIS_ALBUM", raising=False)
     monkeypatch.setenv("VISAVIS_THREADS", "2")

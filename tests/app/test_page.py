@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("gradio", reason="the page needs the extra [serve]")
 
 from tests.app.toy_task_files import write_toy_task
+from tests.conftest import home_at
 from tests.run.toy_system_files import CARD, write_toy
 
 from visavis.app.serve.page_systems import plot
@@ -65,12 +66,7 @@ class Visitor:
 @pytest.fixture(scope="module")
 def home(networks: tuple[Path, list[Path]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As the fixture of this name, for all tests of this file."""
-    top, (folder, built) = tmp_path_factory.mktemp("page") / "home", networks
-    (top / "cache").mkdir(parents=True)
-    os.symlink(folder, top / "weights")
-    for path in built:
-        os.symlink(path, top / "cache" / path.name)
-    return top
+    return home_at(tmp_path_factory.mktemp("page") / "home", networks)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ import pytest
 pytest.importorskip("fastapi", reason="the server needs the extra [serve]")
 
 from tests.app.toy_task_files import write_toy_task
+from tests.conftest import home_at
 
 from visavis.bench.served import Served
 from visavis.bench.served import served as plain_served
@@ -37,12 +38,7 @@ def served(home: Path, *more: str | Path, **env: str) -> AbstractContextManager[
 @pytest.fixture(scope="module")
 def home(networks: tuple[Path, list[Path]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As the fixture of this name, for all tests of this file."""
-    top, (folder, built) = tmp_path_factory.mktemp("serve") / "home", networks
-    (top / "cache").mkdir(parents=True)
-    os.symlink(folder, top / "weights")
-    for path in built:
-        os.symlink(path, top / "cache" / path.name)
-    return top
+    return home_at(tmp_path_factory.mktemp("serve") / "home", networks)
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from visavis.app.serve.fields import Field, fields, filled, plain
+from visavis.app.serve.fields import filled, plain
 from visavis.app.serve.jobs import Busy, Job, Jobs
 from visavis.app.serve.roots import Roots
 from visavis.core.errors import InputError
@@ -23,7 +23,8 @@ LONGEST = 100  # characters of an upload's name that are kept
 
 
 class Desk:
-    """waiting: short tasks that may wait for a free core."""
+    """roots: folders that clients may name; jobs: the queue of long tasks; waiting: short tasks that may wait for a
+    free core."""
 
     def __init__(self, roots: Roots, jobs: Jobs, waiting: int = 256) -> None:
         self.roots, self.jobs, self.waiting = roots, jobs, waiting
@@ -88,11 +89,12 @@ class Desk:
         return answer
 
 
+@dataclass(frozen=True)
 class Upload:
     """A photo that came from a client. name: as the client calls it."""
 
-    def __init__(self, name: str, file: IO[bytes]) -> None:
-        self.name, self.file = name, file
+    name: str
+    file: IO[bytes]
 
 
 def file_name(said: str) -> str:
@@ -127,18 +129,3 @@ def _says_errors(document: Mapping[str, Any]) -> bool:
         isinstance(rows, list) and any("error" in row for row in rows if isinstance(row, dict))
         for rows in document.values()
     )
-
-
-@contextlib.contextmanager
-def opened(paths: Mapping[str, Sequence[str]]) -> Iterator[dict[str, list[Upload]]]:
-    """Files of this machine (of the page's own temporary folder) as uploads."""
-    with contextlib.ExitStack() as stack:
-        yield {
-            name: [Upload(Path(path).name, stack.enter_context(Path(path).open("rb"))) for path in several]
-            for name, several in paths.items()
-        }
-
-
-def photo_fields(task: Task) -> list[Field]:
-    """Those that take uploads."""
-    return [field for field in fields(task) if field.kind in ("photo", "photo or folder")]

@@ -19,7 +19,7 @@ install: $(BIN)/visavis
 demo: install
 	$(BIN)/visavis demo
 
-# Into the same environment: the server's packages, and those that make pictures only where they are already there.
+# SERVE: options, as SERVE="--root Photos". What makes pictures needs the extra [ml], which is large and left to the user.
 serve: install
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt '.[serve]'
 	$(BIN)/visavis serve $(SERVE)

@@ -196,9 +196,11 @@ def _add_jobs(router: APIRouter, desk: Desk) -> None:
 
     @router.delete("/jobs/{id}", tags=["jobs"], summary="Remove an ended job and all that it wrote.", status_code=204)
     def drop(id: Job_) -> Response:
-        if found(id).state not in ENDED:
-            raise HTTPException(409, "This job has not ended; cancel it first.")
-        desk.jobs.drop(id)
+        found(id)
+        try:
+            desk.jobs.drop(id)
+        except InputError as error:
+            raise HTTPException(409, str(error)) from error
         return Response(status_code=204)
 
     @router.get("/jobs/{id}/events", tags=["jobs"], summary="The job again whenever it changes, until it has ended.")
@@ -278,6 +280,7 @@ def _docs(desk: Desk) -> str:
     for task in fields.tasks(desk.roots):
         listed = "".join(
             f"<dt><code>{html.escape(field.name)}</code> {html.escape(field.kind)}{', several' if field.many else ''}"
+            f"{f' (folders as {field.name}_folder)' if field.kind == 'photo or folder' else ''}"
             f"{'' if field.optional else ', required'}</dt><dd>{html.escape(_help(field))}</dd>"
             for field in fields.fields(task)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
 import stat
 import sys
 import threading
@@ -193,6 +194,29 @@ def test_what_cannot_be_signed_is_said_and_left_alone(tmp_path: Path, name: str,
     assert path.read_bytes() == before
     with pytest.raises(InputError, match="does not exist"):
         provenance.sign(tmp_path / "nowhere.png", FACTS)
+
+
+@pytest.mark.parametrize("inside", ["seek_callback", "write_callback"])
+def test_ctrl_c_inside_the_library_is_neither_lost_nor_harmful(picture: Path, inside: str) -> None:
+    """What Python raises where the library calls it back is dropped there, and the file that it writes is damaged."""
+    pressed = []
+
+    def press(frame: Any, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == inside and not pressed:
+            pressed.append(True)
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.setprofile(press)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            provenance.sign(picture, FACTS)
+    finally:
+        sys.setprofile(None)
+        signal.signal(signal.SIGINT, before)
+    assert pressed
+    assert provenance.read(picture) is None
+    provenance.sign(picture, FACTS)
 
 
 def test_a_damaged_key_is_named(own_home: Path, picture: Path) -> None:

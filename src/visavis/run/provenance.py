@@ -20,6 +20,7 @@ from typing import Any, Literal
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.files import locked, write_whole
 from visavis.core.settings import private_folder, settings
+from visavis.core.signals import held
 from visavis.media import formats, paths
 from visavis.media.write import write_bytes
 
@@ -75,6 +76,7 @@ def sign(path: str | os.PathLike[str], facts: Mapping[str, Any], *, edited: bool
     out = io.BytesIO()
     try:
         with (
+            held(),
             c2pa.Signer.from_info(asked) as signer,
             c2pa.Context.from_dict(_offline()) as context,
             c2pa.Builder(manifest, context=context) as builder,
@@ -103,7 +105,7 @@ def read(path: str | os.PathLike[str]) -> Manifest | None:
         own_root = _split(_file())[1].split(END_OF_CERTIFICATE)[1] + END_OF_CERTIFICATE
         asked["trust"] = {"user_anchors": own_root, "trust_config": EMAIL_PROTECTION}
     try:
-        with c2pa.Context.from_dict(asked) as context:
+        with held(), c2pa.Context.from_dict(asked) as context:
             reader = c2pa.Reader.try_create(None, io.BytesIO(data), context=context)
             if reader is None:
                 return None

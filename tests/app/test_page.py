@@ -210,6 +210,15 @@ def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(visitor: V
     go.click()
     visitor.sees("Done.")
     assert visitor.page.get_by_role("link", name="001.txt").is_visible() and visitor.sees(HOSTILE)
+    visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("500")
+    go.click()
+    visitor.sees("counting")
+    visitor.page.reload()
+    visitor.tab("More")
+    visitor.press("Toy count ▼" if visitor.page.get_by_text("Toy count ▼").count() else "Toy count")
+    visitor.sees("counting")
+    visitor.press("Cancel")
+    visitor.sees("Cancelled; what was finished is kept.")
 
 
 def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: dict[str, Path]) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
+import shutil
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -285,3 +289,39 @@ def _bomb(side: int) -> bytes:
     rows = zlib.compress(bytes(side * 100))
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux changes the limits of a running process")
+@pytest.mark.parametrize("size", [2**19, 2**22])
+def test_an_upload_that_the_disk_cannot_hold_is_refused(
+    home: Path, tmp_path: Path, small: dict[str, Path], size: int
+) -> None:
+    """A limit on the size of files stands for a full disk; larger uploads are written while they come."""
+    shutil.copytree(home, tmp_path / "home")
+    large = small["sky"].read_bytes() + bytes(size)
+    with served(tmp_path / "home", "--no-page") as made:
+        assert made.post("/api/look", ("photos", ("large.jpg", large))).status == 200
+        resource.prlimit(made.process.pid, resource.RLIMIT_FSIZE, (2**18, 2**18))
+        for path, more in (("look", ()), ("toy/count", (("words", "x"),))):
+            refused = made.post(f"/api/{path}", ("photos", ("large.jpg", large)), *more)
+            assert refused.status in (400, 507) and "no space left" in refused.json["error"]
+        assert made.post("/api/look", ("photos", small["sky"])).status == 200
+        assert made.ask("/api/jobs").json["jobs"] == []
+        assert not list((tmp_path / "home").rglob("large.jpg"))
+
+
+def test_an_album_in_use_elsewhere_is_said_and_stays(home: Path, root: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    with served(tmp_path / "home", "--no-page", "--root", root) as made:
+        added = made.post("/api/album/add", ("sources", "Photos/obama.jpg"), ("sources", "Photos/obama2.jpg"))
+        assert made.ended(added.json["id"])["state"] == "done"
+        (album,) = (tmp_path / "home").glob("album.db")
+        (person,) = made.post("/api/album/people").json["people"]
+        new = ("called", f"#{person['id']}"), ("new", "Barack")
+        with contextlib.closing(sqlite3.connect(album, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            refused = made.post("/api/album/name", *new)
+            assert refused.status == 400 and "in use by another program" in refused.json["error"]
+            assert str(tmp_path) not in refused.json["error"]
+            assert made.post("/api/album/people").json["people"] == [person]
+        assert made.post("/api/album/name", *new).status == 200

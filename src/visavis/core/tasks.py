@@ -36,7 +36,7 @@ class Compare:
     b: PhotoIn = argument("another photo")
     face: list[int] = option(
         (),
-        "which face to compare, by the number that look --draw writes; twice for both photos (0: the main face)",
+        "which face to compare, by the number that look draws beside it; twice for both photos (0: the main face)",
         low=0,
         metavar="N",
     )
@@ -68,7 +68,7 @@ class CreatePortrait:
     prompt: str = argument('how they look: "smiling, looking left"; "" for anyhow', metavar="PROMPT")
     more: list[PhotoIn] = option((), "a further photo of this person; may be repeated", metavar="PHOTO")
     beside: list[PhotoIn] = option((), "a photo of somebody else in the same picture; may be repeated", metavar="PHOTO")
-    face: int = option(0, "which face of the photo, by the number that look --draw writes (0: the main one)", low=0)
+    face: int = option(0, "which face of the photo, by the number that look draws beside it (0: the main one)", low=0)
     system: str = option("arc2face", "which system makes it; `visavis systems` lists them", metavar="SLUG")
     n: int = option(4, "how many pictures", low=1, high=1000)
     out: OutPath = option("visavis-portraits", "folder of the pictures, their JSON and sheet.png")

@@ -14,7 +14,7 @@ from typing import IO, Any
 from visavis.app.serve.fields import filled, plain
 from visavis.app.serve.jobs import Busy, Job, Jobs
 from visavis.app.serve.roots import Roots
-from visavis.core.errors import InputError
+from visavis.core.errors import InputError, VisavisError
 from visavis.core.files import FULL
 from visavis.core.settings import private_folder, scratch, settings
 from visavis.core.task import Task
@@ -53,8 +53,8 @@ class Desk:
             try:
                 inputs, options = filled(task, {**given, **_saved(uploads, workplace)}, self.roots, None)
                 outcome = task.do(inputs, True, *((options,) if task.systems else ()))
-            except InputError as error:
-                raise InputError(self.roots.told(str(error), workplace)) from error
+            except VisavisError as error:
+                raise type(error)(self.roots.told(str(error), workplace)) from error
             if outcome.failure and not _says_errors(outcome.document):
                 raise InputError(self.roots.told(outcome.failure, workplace))
             answer: dict[str, Any] = self.roots.told(outcome.document, workplace)
@@ -66,8 +66,8 @@ class Desk:
             try:
                 kept = {**given, **_saved(uploads, workplace)}
                 inputs, options = filled(task, kept, self.roots, workplace / "files")
-            except InputError as error:
-                raise InputError(self.roots.told(str(error), workplace)) from error
+            except VisavisError as error:
+                raise type(error)(self.roots.told(str(error), workplace)) from error
             return self.jobs.start(id, task.name, plain(inputs), options)
 
     def told(self, job: Job) -> dict[str, Any]:

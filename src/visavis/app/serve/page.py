@@ -14,8 +14,8 @@ from visavis.app.serve import fields, page_faces, page_systems
 from visavis.app.serve import page_words as say
 from visavis.app.serve.desk import Desk
 from visavis.app.serve.guard import Rules
-from visavis.app.serve.page_album import QUIET, TASKS, AlbumTab
-from visavis.app.serve.page_forms import TaskForm, Told
+from visavis.app.serve.page_album import TASKS, AlbumTab
+from visavis.app.serve.page_forms import QUIET, TaskForm, Told
 from visavis.core.task import Task
 
 PORTRAITS = 6
@@ -90,7 +90,7 @@ def blocks(desk: Desk) -> gr.Blocks:
                     _head("Album", "People on many photos.")
                     album = AlbumTab(desk)
                     album.opened_by(tab)
-                    forms.append(album.find)
+                    forms += album.forms
             forms += _tab(desk, tasks, "create.portrait", "Create", None, {"n": PORTRAITS})
             with gr.Tab("Systems") as tab:
                 _head("Systems", "What each method claims, and what became of the claim here.")
@@ -98,6 +98,8 @@ def blocks(desk: Desk) -> gr.Blocks:
                 tab.select(page_systems.cards, None, shown, **QUIET)
             forms += _tab(desk, tasks, "verify", "Verify", page_faces.verified)
             forms += _others(desk, tasks)
+        for form in forms:
+            form.found_again_by(made)
         if album is not None:
             album.forgets([upload for form in forms for upload in form.uploads])
     made.queue(default_concurrency_limit=None, api_open=False)

@@ -10,14 +10,13 @@ import gradio as gr
 from visavis.app.serve import page_people as told
 from visavis.app.serve import page_words as say
 from visavis.app.serve.desk import Desk
-from visavis.app.serve.page_forms import Refusals, TaskForm
+from visavis.app.serve.page_forms import QUIET, Refusals, TaskForm
 from visavis.core import registry
 from visavis.core.errors import InputError
 
 VERBS = ("add", "people", "find", "name", "merge", "differ", "split", "reject", "show", "undo")
 TASKS = frozenset({"forget", *(f"album.{verb}" for verb in VERBS)})
 PAGE = 60  # people, or faces of one, that are shown at once
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 
 class AlbumTab:
@@ -38,11 +37,13 @@ class AlbumTab:
         self._several()
         gr.HTML('<div class="vv"><h3>Find by photo</h3></div>')
         self.find = TaskForm(desk, registry.tasks()["album.find"], "Find", lambda document, _: told.found(document))
+        self.forms = [self.find]
         gr.HTML('<div class="vv"><h3>Add photos</h3></div>')
         if desk.roots.folders:
             add = TaskForm(
                 desk, registry.tasks()["album.add"], "Add", lambda document, _: told.added(document), uploads=False
             )
+            self.forms.append(add)
             add.ended.then(self._show, self.seen, self.shown, **QUIET)
         else:
             gr.HTML(say.status("visavis serve --root DIR offers a folder; its photos can be added here then."))

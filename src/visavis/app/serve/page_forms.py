@@ -27,6 +27,7 @@ from visavis.core.card import Card
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.task import Task
 
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 PAUSE = 0.3  # seconds between two looks at a job
 Told = Callable[[Mapping[str, Any], Sequence[Shown]], str]
 """HTML of a document. photos: what it tells of, where these came from uploads or folders."""
@@ -75,25 +76,30 @@ class TaskForm:
         with gr.Row():
             go = gr.Button(button, variant="primary")
             stop = gr.Button("Cancel", interactive=False, visible=task.long)
-        job = gr.State("")
+        # In the browser: who loads the page again finds their job; it is no secret to this browser's owner.
+        self.job: Any = gr.BrowserState("", storage_key=f"visavis.{task.name}", secret="visavis", render=False)
         self.result = gr.HTML(elem_classes="vv-result")
         with gr.Accordion("The same as JSON", open=False, visible=False) as whole:
             document = gr.JSON(show_label=False)
         inputs = [part.component for part in self.parts]
-        outputs = [self.result, whole, document, stop, job]
+        self.shown = [self.result, whole, document, stop, self.job]
         work: Any = self._long if task.long else self._short
-        self.ended = go.click(
-            work, inputs, outputs, show_progress="hidden", api_visibility="private", concurrency_limit=None
-        )
-        stop.click(self._cancel, job, stop, show_progress="hidden", api_visibility="private", concurrency_limit=None)
+        self.ended = go.click(work, inputs, self.shown, **QUIET)
+        stop.click(self._cancel, self.job, stop, **QUIET)
         for dropdown, columns, ideas in systems:
             dropdown.change(
                 lambda slug, ideas=ideas: [*(gr.Column(visible=slug == one) for one in ideas), ideas[slug]],
                 dropdown,
                 columns,
-                show_progress="hidden",
-                api_visibility="private",
+                **QUIET,
             )
+
+    def found_again_by(self, page: gr.Blocks) -> None:
+        """Whoever loads the page again sees how far the job is that they began here, or what came of it. Called
+        outside tabs: what lies in one that is not open is not read."""
+        self.job.render()
+        if self.task.long:
+            page.load(self._again, self.job, self.shown, **QUIET)
 
     @property
     def uploads(self) -> list[Any]:
@@ -180,20 +186,30 @@ class TaskForm:
             given, uploads, _ = self._given(values)
             with opened(uploads) as files:
                 job = await run_in_threadpool(self.desk.long, self.task, given, files)
-            before = None
-            while True:
-                if (job.state, job.done, job.label) != before:
-                    before = job.state, job.done, job.label
-                    ended = job.state in ENDED
-                    yield *self._follow(job.id), gr.Button(interactive=not ended), job.id
-                    if ended:
-                        return
-                await asyncio.sleep(PAUSE)
-                job = self._job(job.id)
-        yield refused.said, gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
+            async for shown in self._followed(job.id):
+                yield shown
+        if refused.said:
+            yield refused.said, gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
 
-    def _follow(self, id: str) -> tuple[Any, ...]:
-        job = self._job(id)
+    async def _again(self, id: str) -> AsyncIterator[tuple[Any, ...]]:
+        yield tuple(gr.skip() for _ in self.shown)  # Gradio empties all where nothing comes
+        with contextlib.suppress(InputError):  # no job was begun here, or it was removed
+            async for shown in self._followed(id):
+                yield shown
+
+    async def _followed(self, id: str) -> AsyncIterator[tuple[Any, ...]]:
+        """What is shown of a job, whenever it changes, until it has ended. Raises InputError where it is gone."""
+        before = None
+        while True:
+            job = self._job(id)
+            if (job.state, job.done, job.label) != before:
+                before = job.state, job.done, job.label
+                yield *self._told(job), gr.Button(interactive=job.state not in ENDED), id
+            if job.state in ENDED:
+                return
+            await asyncio.sleep(PAUSE)
+
+    def _told(self, job: Job) -> tuple[Any, ...]:
         told = self.desk.told(job)
         document = told["document"]
         said = self.told(document, ()) if self.told is not None and document else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from html import escape
 
 from visavis.app.serve import page_words as say
@@ -29,21 +29,20 @@ def _card(card: Card) -> str:
     facts = [
         ("Does", ", ".join(card.tasks)),
         ("Base", card.base or "none"),
-        ("Weights", f"{row['terms']}{size}"),
         *([("Trained on", row["trained_on"])] if row["bytes"] else ()),
-        ("Limits", card.limits),
     ]
-    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts)
     return (
         f'<article class="vv-card" aria-label="{escape(card.slug)}"><h3>{escape(card.slug)}</h3>'
         f"{say.paragraph(f'{card.title}. {card.paper}', 'vv-soft')}{say.paragraph(card.idea)}"
-        f"<dl>{listed}</dl>{_options(row['options'])}{_claim(card)}</article>"
+        f"{say.paragraph(f'Limits: {card.limits}')}{say.paragraph('Weights: ' + row['terms'] + size, 'vv-soft')}"
+        f"{_claim(card)}<details><summary>Facts, and what can be turned</summary>"
+        f"{_listed(facts)}{_listed(row['options'].items())}</details></article>"
     )
 
 
-def _options(options: Mapping[str, str]) -> str:
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in options.items())
-    return f"<details><summary>What can be turned</summary><dl>{rows}</dl></details>" if rows else ""
+def _listed(rows: Iterable[tuple[str, str]]) -> str:
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows)
+    return f"<dl>{listed}</dl>" if listed else ""
 
 
 def _claim(card: Card) -> str:

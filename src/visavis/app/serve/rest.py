@@ -26,6 +26,7 @@ from visavis.app.serve.jobs import ENDED, Busy, Job
 from visavis.app.systems import facts
 from visavis.core import registry
 from visavis.core.errors import InputError, RefusedError, VisavisError
+from visavis.core.files import FULL
 from visavis.core.task import Task
 
 LONGEST = 2000  # characters of a text
@@ -52,6 +53,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
         413: "too large",
         422: "input of another form",
         503: "too many wait; try again later",
+        507: "the disk of the server is full",
     }.items()
 }
 
@@ -267,6 +269,9 @@ def _misformed(request: Request, error: Exception) -> JSONResponse:
 
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StarletteError)
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in FULL:  # large bodies are written while they come
+        return _answer(507, "There is no space left here for what was sent.")
     return _answer(error.status_code, str(error.detail), error.headers)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from visavis.core.errors import InputError
+from visavis.core.settings import settings
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Roots:
 
     def told(self, answer: Any, workplace: Path | None = None) -> Any:
         """An answer (of dictionaries, lists, texts) with no path of this machine in it: what lies below a root is
-        called as clients say it, what lies in the workplace by what is below it, all else by its last name."""
+        called as clients say it, what lies in the workplace or in a folder of visavis by what is below it, all else
+        by its last name."""
         if isinstance(answer, dict):
             return {key: self.told(value, workplace) for key, value in answer.items()}
         if isinstance(answer, list | tuple):
@@ -56,4 +58,8 @@ class Roots:
             text = re.sub(re.escape(f"{workplace}{os.sep}") + r"(?:uploads/[^/]+/|files/)?", "", text)
         for name, folder in self.folders.items():
             text = text.replace(f"{folder}{os.sep}", f"{name}/")
+        here = settings()
+        for place in (here.weights, here.cache, here.tmp, here.data, Path(here.album).parent):
+            if place.is_absolute() and place.name:
+                text = text.replace(f"{place}{os.sep}", "")
         return Path(text).name if text.startswith("/") and "\n" not in text else text

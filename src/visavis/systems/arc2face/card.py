@@ -8,7 +8,7 @@ from visavis.core.task import FolderIn, option
 
 @dataclass(frozen=True)
 class Options:
-    recogniser: FolderIn = option("", "ONNX file of the authors' recogniser, which --published needs")
+    recogniser: FolderIn = option("", "ONNX file of the authors' recogniser, which published weights need")
 
 
 CARD = Card(

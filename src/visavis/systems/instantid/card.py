@@ -14,7 +14,7 @@ class Options:
     points: Literal["prompt", "reference"] = option(
         "prompt", "where the five points come from: a picture of the prompt alone, or the photo"
     )
-    recogniser: FolderIn = option("", "ONNX file of the authors' recogniser, which --published needs")
+    recogniser: FolderIn = option("", "ONNX file of the authors' recogniser, which published weights need")
 
 
 CARD = Card(

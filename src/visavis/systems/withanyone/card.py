@@ -12,8 +12,8 @@ class Options:
     boxes: str = option(
         "", "where each person may be, in pixels: X1,Y1,X2,Y2;X1,Y1,X2,Y2; left out: one beside the other"
     )
-    recogniser: FolderIn = option("", "ONNX file of the authors' recogniser, which --published needs")
-    tower: FolderIn = option("", "folder of the authors' image tower (SigLIP), which --published needs")
+    recogniser: FolderIn = option("", "ONNX file of the authors' recogniser, which published weights need")
+    tower: FolderIn = option("", "folder of the authors' image tower (SigLIP), which published weights need")
 
 
 CARD = Card(

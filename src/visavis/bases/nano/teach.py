@@ -22,6 +22,7 @@ from visavis.faces.frame import found_in, vectors_a
 from visavis.faces.score import standardised
 from visavis.media.sheet import grid
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
+from visavis.training.precision import plain_attention
 from visavis.training.prepare import Prepared
 from visavis.training.rows import source
 from visavis.training.splits import by_hash
@@ -56,6 +57,13 @@ class People(Faces):
 
     def also(self, rows: NDArray[np.int64], mirrored: NDArray[np.int64]) -> dict[str, Tensor]:
         return {"vectors": torch.from_numpy(self.vectors[rows])}
+
+
+def pipeline(config: Config) -> Any:
+    """The parts of the base, on the CPU, for a module to be built on."""
+    made = load.base(config.base).pipeline.to("cpu")
+    plain_attention(made.unet)
+    return made
 
 
 Draw = Callable[[Any, Any, Batch, Sequence[int], int], Iterator[Pixels]]
@@ -109,7 +117,7 @@ def plan(
         return grid([picture for row in rows for picture in row], 4 * (EACH + 1))
 
     learnt = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learnt, config.rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(learnt, config.rate, weight_decay=config.weight_decay, fused=True)
     return Plan(step, modules, {name: optimizer}, faces, config.schedule, Hooks(validate, sheet, best="score"))
 
 

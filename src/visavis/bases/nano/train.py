@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
-from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -42,7 +41,7 @@ from visavis.training.cache import CHUNK, Column
 from visavis.training.checkpoint import origin, unpacked
 from visavis.training.data import Order
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
-from visavis.training.precision import fast
+from visavis.training.precision import fast, plain_attention
 from visavis.training.prepare import Prepared
 from visavis.training.rows import source
 
@@ -94,8 +93,7 @@ class Nano(nn.Module):
         self.register_buffer("mean", torch.zeros(8))
         self.register_buffer("deviation", torch.ones(8))
         self.text, self.unet = folder.text_encoder(), folder.unet()
-        if PartialState().device.type == "cpu":  # where fused attention's backward takes most of a step
-            self.unet.set_attn_processor(AttnProcessor())
+        plain_attention(self.unet)
         middle, wanted = self.unet.config.block_out_channels[-1], FEATURES[MAP][0]
         self.aligner = nn.Sequential(nn.Conv2d(middle, 512, 1), nn.SiLU(), nn.Conv2d(512, wanted, 1)) if align else None
 

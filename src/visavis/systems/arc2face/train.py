@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visavis.bases import load
 from visavis.bases.faces import usable
 from visavis.bases.nano import teach
 from visavis.bases.nano.teach import pinned, terms
@@ -50,8 +49,8 @@ CONFIG = Config()
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The module that is trained, by name."""
-    pipeline = load.base(config.base).pipeline
-    text, unet = (copy.deepcopy(p).cpu().requires_grad_(True) for p in (pipeline.text_encoder, pipeline.unet))
+    pipeline = teach.pipeline(config)
+    text, unet = (copy.deepcopy(p).requires_grad_(True) for p in (pipeline.text_encoder, pipeline.unet))
     return {"arc2face": Arc2Face(text, unet, pipeline.tokenizer)}
 
 

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from visavis.bases import load
 from visavis.bases.nano import folder as nano
 from visavis.bases.nano import teach
 from visavis.bases.nano.teach import pinned, terms
@@ -30,6 +29,7 @@ from visavis.systems.instantid.model import Hears, InstantID
 from visavis.systems.instantid.use import SIZE, drawn, sampled
 from visavis.training.checkpoint import unpacked
 from visavis.training.loop import Batch, Modules, Plan, Schedule
+from visavis.training.precision import plain_attention
 from visavis.training.prepare import Prepared
 
 __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "ship", "terms"]
@@ -65,8 +65,10 @@ class People(teach.People):
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The module that is trained, by name."""
-    pipeline = load.base(config.base).pipeline.to("cpu")
-    return {"instantid": InstantID(pipeline.unet, pipeline.text_encoder, hears=config.hears)}
+    pipeline = teach.pipeline(config)
+    module = InstantID(pipeline.unet, pipeline.text_encoder, hears=config.hears)
+    plain_attention(module.identity_net.network)
+    return {"instantid": module}
 
 
 def made_up(config: Config) -> dict[str, Tensor]:

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from visavis.bases import load
 from visavis.bases.nano import teach
 from visavis.bases.nano.teach import pinned, terms
 from visavis.bases.sampling import pictures
@@ -96,7 +95,7 @@ class People(teach.People):
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The module that is trained, by name."""
-    return {"photoverse": PhotoVerse(load.base(config.base).pipeline.to("cpu"), config.visual)}
+    return {"photoverse": PhotoVerse(teach.pipeline(config), config.visual)}
 
 
 def made_up(config: Config) -> dict[str, Tensor]:

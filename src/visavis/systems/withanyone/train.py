@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from visavis.bases import load
 from visavis.bases.faces import usable
 from visavis.bases.nano import folder as nano
 from visavis.bases.nano import teach
@@ -182,7 +181,7 @@ def _joined(left: Tensor, right: Tensor) -> Tensor:
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The module that is trained, by name."""
-    module = WithAnyone(load.base(config.base).pipeline.to("cpu"))
+    module = WithAnyone(teach.pipeline(config))
     if config.canvas:
         module.requires_grad_(False)
         module.wide(True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from visavis.bases.nano.train import tokens  # noqa: E402
 from visavis.blocks.identity.attention import Boxes, box_mask, grid  # noqa: E402
 from visavis.blocks.identity.encoder import VectorA, chips  # noqa: E402
 from visavis.blocks.images import to_tensor  # noqa: E402
+from visavis.core import registry  # noqa: E402
 from visavis.core.card import Spec  # noqa: E402
 from visavis.core.errors import InputError  # noqa: E402
 from visavis.core.ship import ship  # noqa: E402
@@ -123,6 +125,14 @@ def test_two_people_are_put_into_one_picture(
     ):
         with pytest.raises(InputError, match=says):
             vv.create.portrait(**{"person": person, "prompt": BOTH, "beside": beside} | options | wrong)
+
+
+@pytest.mark.parametrize("system", ["arc2face", "instantid", "photoverse"])
+def test_a_system_that_stands_on_a_unet_says_so(system: str, flux_folder: Path) -> None:
+    use = importlib.import_module(f"visavis.systems.{system}.use")
+    spec = Spec(str(flux_folder), registry.cards()[system].options())
+    with pytest.raises(InputError, match=r"no UNet.*take nano"):
+        use.load(spec)
 
 
 @pytest.fixture

@@ -89,6 +89,14 @@ def base(name: str) -> Base:
     return Base(name, pipeline, terms, WORDS if own else None)
 
 
+def with_unet(name: str) -> Base:
+    """As `base`, for systems that stand on a UNet; raises InputError for a base that has none, as FLUX has."""
+    made = base(name)
+    if not hasattr(made.pipeline, "unet"):
+        raise InputError(f"{name} has no UNet, on which this system stands: take nano or a Stable Diffusion folder.")
+    return made
+
+
 def place(name: str) -> tuple[Path, Terms]:
     """The folder of a base and its terms; raises as `base` does."""
     terms: Terms = "unknown"

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from visavis.bases import who
-from visavis.bases.load import Base, base
+from visavis.bases.load import Base, with_unet
 from visavis.bases.sampling import pictures
 from visavis.blocks.identity.drawn import Crowd
 from visavis.core import weights
@@ -99,7 +99,7 @@ def sampled(
 
 def load(spec: Spec) -> Ready:
     """Raises InputError where base or weights cannot be had, RefusedError where their terms are not allowed."""
-    chosen = base(spec.base)
+    chosen = with_unet(spec.base)
     pipeline = chosen.pipeline
     if spec.published:
         recogniser = str(spec.options.recogniser)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visavis.bases import prompts, who
-from visavis.bases.load import Base, base
+from visavis.bases.load import Base, with_unet
 from visavis.bases.parts import Parts
 from visavis.bases.sampling import pictures
 from visavis.blocks.diffusion.sample import Network
@@ -134,7 +134,7 @@ def resized(pipeline: Any, points: Tensor) -> Tensor:
 
 def load(spec: Spec) -> Ready:
     """Raises InputError where base or weights cannot be had, RefusedError where their terms are not allowed."""
-    chosen = base(spec.base)
+    chosen = with_unet(spec.base)
     parts = chosen.pipeline.unet, getattr(chosen.pipeline, "text_encoder", None)
     if spec.published:
         who.needs_recogniser(spec.published, str(spec.options.recogniser), 512)

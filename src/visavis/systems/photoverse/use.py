@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visavis.bases.load import Base, base
+from visavis.bases.load import Base, with_unet
 from visavis.bases.parts import Parts
 from visavis.blocks.images import to_tensor
 from visavis.blocks.regions import region
@@ -80,7 +80,7 @@ def load(spec: Spec) -> Ready:
     """Raises InputError where base or weights cannot be had, RefusedError where their terms are not allowed."""
     if spec.published:
         raise InputError("The authors of PhotoVerse published no weights; leave --published out.")
-    chosen = base(spec.base)
+    chosen = with_unet(spec.base)
     if spec.run:
         facts = origin(Path(spec.run))
         module = filled(chosen.pipeline, unpacked(Path(spec.run), "photoverse"), spec.base, facts["visual"])

@@ -203,6 +203,7 @@ def test_from_a_photo_to_a_portrait(
     (again,) = vv.create.portrait(portraits["obama"], "mouth open", n=1, seed=6, **how)
     assert apart(second.pixels, again.pixels) <= 2  # follows from its seed alone
     assert first.notes == (use.FACELESS,) and first.facts["options"]["on"] == "photoverse"
+    assert "photoverse" in first.facts["weights"]
     for wrong, said in (
         ({"on": "freecure"}, "cannot cure freecure"),
         ({"on": "photovers"}, "photoverse"),

@@ -103,7 +103,8 @@ Progress = Callable[[float], None]
 
 
 class Ready(Protocol):
-    """A loaded system. terms: the strictest of all weights that it loaded."""
+    """A loaded system. terms: the strictest of all weights that it loaded. One that stands on another system also has
+    `loaded`: the names of what ships that it took, the base's among them."""
 
     @property
     def terms(self) -> Terms: ...

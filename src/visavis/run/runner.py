@@ -131,6 +131,7 @@ def facts_of(
     task: str, card: Card, spec: Spec, ready: Ready, inputs: CreatePortrait | CreateIdentity
 ) -> dict[str, Any]:
     """What is recorded of every picture of a run, whatever the task."""
+    own = () if spec.published or spec.run else card.weights
     return {
         "task": task,
         "system": card.slug,
@@ -139,7 +140,7 @@ def facts_of(
         "options": plain(spec.options),
         "base": spec.base,
         "terms": ready.terms,
-        "weights": weights.digests(spec.base, *card.weights),
+        "weights": weights.digests(*getattr(ready, "loaded", (spec.base, *own))),
         "version": version("visavis"),
     }
 

@@ -33,10 +33,10 @@ NOTHING = "the prompt names nothing that freecure cures: " + ", ".join(words.ATT
 
 
 class Ready:
-    """system: the other one, loaded, which is also a `Foundation`."""
+    """system: the other one, loaded, which is also a `Foundation`; loaded: names of what ships that it took."""
 
-    def __init__(self, system: Any, options: Options) -> None:
-        self.system, self.options, self.terms = system, options, system.terms
+    def __init__(self, system: Any, options: Options, loaded: tuple[str, ...]) -> None:
+        self.system, self.options, self.terms, self.loaded = system, options, system.terms, loaded
 
     def check(self, asked: Asked) -> None:
         self.system.check(asked)
@@ -107,7 +107,9 @@ def load(spec: Spec) -> Ready:
     other = registry.card(options.on)
     told = changed(other.options(), [text for text in options.told.split(",") if text])
     check(told)
-    system = registry.part(options.on, "use").load(Spec(spec.base or other.base, told, spec.published, spec.run))
+    inner = Spec(spec.base or other.base, told, spec.published, spec.run)
+    system = registry.part(options.on, "use").load(inner)
     if not hasattr(system, "parts"):
         raise InputError(f"freecure cannot cure {options.on}: no intact base stands under it that could be asked.")
-    return Ready(system, options)
+    own = () if inner.published or inner.run else other.weights
+    return Ready(system, options, (inner.base, *own))

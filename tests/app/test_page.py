@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -267,3 +268,96 @@ def test_systems_are_cards_with_their_claims(visitor: Visitor) -> None:
 def test_a_claim_is_a_bar_with_its_interval() -> None:
     made = plot(Finding("a", "null", -0.02, -0.1, 0.06, "copy_paste"))
     assert "Effect on copy paste -0.020, 95 % interval -0.100 to +0.060" in made and made.count("<rect") == 1
+
+
+FILE = "gradio.FileData"
+
+
+def _asked(server: Served, path: str, component: int) -> tuple[int, str]:
+    """A form of the page filled in by hand: every value names a file."""
+    config = server.ask("/config").json
+    one = {"path": path, "orig_name": "x.jpg", "meta": {"_type": FILE}}
+    event = [dependency for dependency in config["dependencies"] if dependency["inputs"]][component]
+    body = {"data": [one] * len(event["inputs"]), "fn_index": event["id"], "session_hash": "stranger"}
+    answer = server.ask("/gradio_api/queue/join", json.dumps(body).encode(), "POST", content_type="application/json")
+    return answer.status, answer.body.decode()
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "https://example.org/a.jpg", "page/../../album.db", "\0", ["/etc"]])
+def test_a_form_names_no_file_of_the_machine_and_no_address(server: Served, home: Path, path: Any) -> None:
+    for component in range(3):
+        assert _asked(server, path, component)[0] == 403
+    nested = {"data": [[{"a": {"path": "/etc/hostname"}}]], "fn_index": 0, "session_hash": "stranger"}
+    told = server.ask("/gradio_api/queue/join", json.dumps(nested).encode(), "POST", content_type="application/json")
+    assert told.status == 403
+    assert not list((home / "tmp" / "page").rglob("hostname"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/hostname",
+        "/file=/etc/hostname",
+        "/gradio_api/file=https://example.org/",
+        "/gradio_api/proxy=https://example.org/",
+        "/gradio_api/deep_link?session_hash=stranger",
+        "/config?deep_link=a",
+        "/?deep%5Flink=a",
+        "/gradio_api/run/predict",
+        "/gradio_api/call/predict",
+        "/gradio_api/info",
+        "/gradio_api/component_server",
+        "/monitoring",
+    ],
+)
+def test_of_gradio_only_what_the_page_needs_is_there(server: Served, path: str) -> None:
+    assert server.ask(path).status == 404
+    assert server.ask(path, b"{}", "POST").status == 404
+
+
+def test_gradio_checks_paths_itself_too(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing before it."""
+    from starlette.testclient import TestClient
+
+    from visavis.app.serve.desk import Desk
+    from visavis.app.serve.jobs import Jobs
+    from visavis.app.serve.page import mounted
+    from visavis.app.serve.rest import rest
+    from visavis.app.serve.roots import Roots
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "page"))
+    secret = Path("/etc/passwd")
+    jobs = Jobs(tmp_path / "jobs")
+    try:
+        desk = Desk(Roots({}), jobs)
+        with TestClient(mounted(rest(desk), desk)) as client:
+            config = client.get("/config").json()
+            files = {part["id"] for part in config["components"] if part["type"] == "file"}
+            event = next(event for event in config["dependencies"] if files & set(event["inputs"]))
+            one = {"path": str(secret), "orig_name": "x.jpg", "meta": {"_type": FILE}}
+            data = [[one] if id in files else None for id in event["inputs"]]
+            body = {"data": data, "fn_index": event["id"], "session_hash": "stranger"}
+            assert client.post("/gradio_api/queue/join", json=body).status_code == 200
+            told = client.get("/gradio_api/queue/data?session_hash=stranger").text
+        assert "process_completed" in told and '"success":false' in told.replace(" ", "")
+        assert not [path for path in tmp_path.rglob("*") if path.name == secret.name]
+    finally:
+        jobs.close()
+
+
+def test_without_a_folder_the_album_is_there_and_a_token_opens_the_page(
+    home: Path, browser: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    with served(tmp_path / "home", "--host", "0.0.0.0", VISAVIS_TOKEN="sesame") as made:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(made.url)
+        page.get_by_label("Token of this server").fill("open")
+        page.get_by_role("button", name="Enter").click()
+        page.get_by_label("Token of this server").fill("sesame")
+        page.get_by_role("button", name="Enter").click()
+        visitor = Visitor(page, made.url)
+        visitor.tab("Album")
+        visitor.sees("visavis serve --root DIR offers a folder")
+        page.close()

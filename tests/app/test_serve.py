@@ -161,8 +161,12 @@ def test_another_host_is_refused(server: Served, host: str) -> None:
 def test_another_origin_is_refused(server: Served) -> None:
     own = server.url
     assert server.ask("/api/jobs", Origin=own).status == 200
-    for origin in ("http://evil.example", "null", own.replace("127.0.0.1", "localhost"), own + "1"):
+    for origin in ("http://evil.example", "null", own.replace("127.0.0.1", "localhost"), own + "1", "http://[::1"):
         assert server.ask("/api/jobs", Origin=origin).status == 403
+    # A picture's address on another page: such a request says nothing of an origin.
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+        assert server.ask("/api/jobs", sec_fetch_site=site, sec_fetch_mode="no-cors").status == status
+    assert server.ask("/api/docs", sec_fetch_site="cross-site", sec_fetch_mode="navigate").status == 200
 
 
 def test_beyond_loopback_everything_is_behind_the_token(home: Path, tmp_path: Path) -> None:
@@ -175,18 +179,21 @@ def test_beyond_loopback_everything_is_behind_the_token(home: Path, tmp_path: Pa
             assert server.ask(path, cookie="visavis_token=sesam").status == 401
         assert server.ask("/api/openapi.json", authorization="Bearer sesame").status == 200
         assert server.ask("/api/docs", cookie="visavis_token=sesame").status == 200
+        assert server.ask("/api/docs", cookie='other={"a": 1}; visavis_token=sesame').status == 200
         assert "password" in server.ask("/", accept="text/html").body.decode()
         assert server.ask("/login", b"token=wrong", "POST").status == 401
         raw = _raw(server, b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12\r\n\r\ntoken=sesame")
         assert b"303" in raw.split(b"\r\n")[0] and b"HttpOnly" in raw and b"SameSite=strict" in raw
 
 
-def test_without_a_token_of_its_own_one_is_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [("--host", "0.0.0.0"), ("--name", "photos.example"), ("--name", "127.evil.example")])
+def test_without_a_token_of_its_own_one_is_made(tmp_path: Path, told: tuple[str, str]) -> None:
+    """Also behind a proxy, where strangers come from this machine's own address."""
     (tmp_path / "home").mkdir()
     env = {**os.environ, "VISAVIS_HOME": str(tmp_path / "home")}
     env.pop("VISAVIS_TOKEN", None)
-    told = [sys.executable, "-m", "visavis", "serve", "--host", "0.0.0.0", "--port", "0", "--no-page"]
-    process = subprocess.Popen(told, stdout=subprocess.PIPE, text=True, env=env)
+    command = [sys.executable, "-m", "visavis", "serve", *told, "--port", "0", "--no-page"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     assert process.stdout is not None
     line = process.stdout.readline()
     process.terminate()
@@ -200,8 +207,8 @@ def test_large_bodies_bombs_and_broken_forms_are_refused(server: Served, small: 
     chunk = b"%x\r\n" % 2**20 + bytes(2**20) + b"\r\n"
     cut = _raw(server, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 7)
     assert not cut or b" 400 " in cut.split(b"\r\n")[0] or b" 413 " in cut.split(b"\r\n")[0]
-    bomb = server.post("/api/compare", ("a", ("bomb.png", _bomb(30_000))), ("b", small["obama"]))
-    assert bomb.status == 400 and "bomb.png" in bomb.json["error"]
+    bomb = server.post("/api/compare", ("a", ("bomb.png", _bomb(10_000))), ("b", small["obama"]))
+    assert bomb.status == 400 and "bomb.png" in bomb.json["error"] and "limit of 64.0 million" in bomb.json["error"]
     broken = server.ask("/api/look", b"--x\r\nnonsense", "POST", content_type="multipart/form-data; boundary=x")
     assert broken.status in (400, 422) and broken.json["error"]
     for kind in ("application/json", "text/plain", "multipart/form-data"):
@@ -220,6 +227,30 @@ def test_names_of_uploads_lead_nowhere(server: Served, home: Path, small: dict[s
         told = server.post("/api/look", ("photos", (name, content))).json["photos"][0]
         assert told["error"] is None and "/" not in told["path"] and ".." not in told["path"]
     assert not list(home.parent.rglob("evil.jpg")) and not Path("/etc/evil.jpg").exists()
+
+
+def test_a_folder_too_large_to_wait_for_is_refused(home: Path, tmp_path: Path, small: dict[str, Path]) -> None:
+    many = tmp_path / "Many"
+    (many / "few").mkdir(parents=True)
+    (many / "few" / "sky.jpg").symlink_to(many / "0.jpg")
+    for number in range(1001):
+        (many / f"{number}.jpg").touch()
+    (many / "0.jpg").write_bytes(small["sky"].read_bytes())
+    shutil.copytree(home, tmp_path / "home")
+    with served(tmp_path / "home", "--no-page", "--root", many) as made:
+        refused = made.post("/api/look", ("photos_folder", "Many"))
+        assert refused.status == 400 and "More than 1,000 files" in refused.json["error"]
+        assert made.post("/api/look", ("photos_folder", "Many/few")).status == 200
+
+
+def test_a_killed_server_leaves_no_upload_to_the_next(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    for place in ("serve-abc", "page/def"):
+        left = tmp_path / "home" / "tmp" / place / "face.jpg"
+        left.parent.mkdir(parents=True)
+        left.touch()
+    with served(tmp_path / "home", "--no-page"):
+        assert not list((tmp_path / "home" / "tmp").rglob("face.jpg"))
 
 
 def test_two_hundred_at_once_are_answered(server: Served, small: dict[str, Path]) -> None:
@@ -301,12 +332,13 @@ def test_an_upload_that_the_disk_cannot_hold_is_refused(
     large = small["sky"].read_bytes() + bytes(size)
     with served(tmp_path / "home", "--no-page") as made:
         assert made.post("/api/look", ("photos", ("large.jpg", large))).status == 200
+        before = made.ask("/api/jobs").json["jobs"]
         resource.prlimit(made.process.pid, resource.RLIMIT_FSIZE, (2**18, 2**18))
         for path, more in (("look", ()), ("toy/count", (("words", "x"),))):
             refused = made.post(f"/api/{path}", ("photos", ("large.jpg", large)), *more)
             assert refused.status in (400, 507) and "no space left" in refused.json["error"]
         assert made.post("/api/look", ("photos", small["sky"])).status == 200
-        assert made.ask("/api/jobs").json["jobs"] == []
+        assert made.ask("/api/jobs").json["jobs"] == before
         assert not list((tmp_path / "home").rglob("large.jpg"))
 
 

@@ -84,6 +84,25 @@ def test_a_process_that_is_killed_fails_its_job_alone(made: Made) -> None:
     assert _until(jobs, _start(jobs, n=1), *ENDED).state == "done"
 
 
+def test_an_answer_that_is_no_json_fails_its_job_alone(made: Made) -> None:
+    jobs = made()
+    odd, next_ = _start(jobs, words="odd"), _start(jobs, n=1, pause=0.0)
+    failed = _until(jobs, odd, "failed")
+    assert failed.kind == "fault" and "TypeError" in failed.failure
+    assert _until(jobs, next_, "done")
+
+
+def test_a_record_that_cannot_be_read_costs_no_pictures(made: Made, tmp_path: Path) -> None:
+    for name, record in (("newer", '{"id": "newer", "more": 1}'), ("broken", "{")):
+        (tmp_path / "jobs" / name / "files").mkdir(parents=True)
+        (tmp_path / "jobs" / name / "files" / "000.png").touch()
+        (tmp_path / "jobs" / name / "job.json").write_text(record)
+    (tmp_path / "jobs" / "upload" / "uploads").mkdir(parents=True)
+    assert made().all() == []
+    assert sorted(path.parent.parent.name for path in (tmp_path / "jobs").rglob("000.png")) == ["broken", "newer"]
+    assert not (tmp_path / "jobs" / "upload").exists()
+
+
 def test_a_job_that_ends_every_server_is_given_up(made: Made, tmp_path: Path) -> None:
     jobs = made()
     job = _start(jobs)

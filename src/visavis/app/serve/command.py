@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import secrets
 import shutil
@@ -15,7 +16,7 @@ import typer
 
 from visavis.app import forms
 from visavis.app.say import say
-from visavis.app.serve.leftovers import jobs_folder, page_folder
+from visavis.app.serve.leftovers import empty, jobs_folder, page_folder
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.settings import private_folder
 
@@ -44,7 +45,9 @@ def serve(
     forms.set_common(threads, device, licence, album)
     os.environ.setdefault("VISAVIS_MAX_PIXELS", str(MAX_PIXELS))
     token = os.environ.get(TOKEN, "")
-    if not token and not _is_loopback(host):
+    if not token.isascii():
+        raise InputError(f"{TOKEN} takes letters, digits and signs of ASCII: no others can be sent in a header.")
+    if not token and not all(map(_is_loopback, (host, *(name or ())))):
         token = secrets.token_urlsafe(24)
         say(f"token: {token}")
     try:
@@ -57,6 +60,8 @@ def serve(
     with _listening(host, port) as listening, application(root or (), rules, page, job_minutes) as app:
         where = f"[{host}]" if ":" in host else host
         say(f"http://{where}:{listening.getsockname()[1]}/  (Ctrl-C ends)")
+        if host in ("0.0.0.0", "::") and not name:
+            say("Clients elsewhere are answered under names that --name says: --name ADDRESS-OF-THIS-MACHINE.")
         # limit_concurrency is left to the desk, whose answer says why; h11 is enough on one machine.
         config = uvicorn.Config(
             app, log_level="warning", server_header=False, timeout_keep_alive=15, timeout_graceful_shutdown=5
@@ -75,15 +80,17 @@ def application(roots: Sequence[str], rules: Any, page: bool = True, job_minutes
     from visavis.app.serve.roots import Roots
 
     offered = Roots.of(roots)
+    os.environ["HF_HUB_OFFLINE"] = "1"  # of working processes, too
     jobs = Jobs(jobs_folder(), minutes=job_minutes)
     try:
         with _own_tmp():
             desk = Desk(offered, jobs)
             app: Any = rest(desk)
             if page:
+                from visavis.app.serve.door import Door
                 from visavis.app.serve.page import mounted
 
-                app = mounted(app, desk, rules.most)
+                app = Door(mounted(app, desk, rules.most), page_folder())
             yield Guard(app, rules)
     finally:
         jobs.close()
@@ -93,20 +100,24 @@ def application(roots: Sequence[str], rules: Any, page: bool = True, job_minutes
 def _own_tmp() -> Iterator[None]:
     """Uploads in the making lie below VISAVIS_HOME, and nowhere when the server has ended; nobody is told of use."""
     folder = page_folder()
-    shutil.rmtree(folder, ignore_errors=True)
+    empty()
     private_folder(folder)
     before = tempfile.tempdir
     tempfile.tempdir = str(folder)
-    os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
     try:
         yield
     finally:
         tempfile.tempdir = before
+        empty()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _listening(host: str, port: int) -> socket.socket:

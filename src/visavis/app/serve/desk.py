@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +15,24 @@ from typing import IO, Any
 
 from visavis.app.serve.fields import filled, plain
 from visavis.app.serve.jobs import Busy, Job, Jobs
+from visavis.app.serve.leftovers import SCRATCH
 from visavis.app.serve.roots import Roots
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.files import FULL
 from visavis.core.settings import private_folder, scratch, settings
 from visavis.core.task import Task
 
+MOST = 1000  # files of one short task: some half a minute
 LONGEST = 100  # characters of an upload's name that are kept
 
 
 class Desk:
     """roots: folders that clients may name; jobs: the queue of long tasks; waiting: short tasks that may wait for a
-    free core."""
+    free core; forgotten: called when somebody was forgotten."""
 
     def __init__(self, roots: Roots, jobs: Jobs, waiting: int = 256) -> None:
         self.roots, self.jobs, self.waiting = roots, jobs, waiting
+        self.forgotten: Callable[[], None] = lambda: None
         # So many threads and no more: each keeps memory of its own.
         self._pool = ThreadPoolExecutor(settings().threads, "short")
         self._places = threading.BoundedSemaphore(waiting + settings().threads)
@@ -47,14 +52,21 @@ class Desk:
         made.add_done_callback(lambda _: self._places.release())
         return made
 
+    def within(self, work: Callable[[], Any]) -> Any:
+        """Other work on photos, by as many threads as short tasks have."""
+        return self._pool.submit(work).result()
+
     def _short(self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]) -> dict[str, Any]:
-        with scratch("serve-") as name:
+        with scratch(SCRATCH) as name:
             workplace = Path(name)
             try:
                 inputs, options = filled(task, {**given, **_saved(uploads, workplace)}, self.roots, None)
+                _few(inputs)
                 outcome = task.do(inputs, True, *((options,) if task.systems else ()))
             except VisavisError as error:
                 raise type(error)(self.roots.told(str(error), workplace)) from error
+            if task.name == "forget":
+                self.forgotten()
             if outcome.failure and not _says_errors(outcome.document):
                 raise InputError(self.roots.told(outcome.failure, workplace))
             answer: dict[str, Any] = self.roots.told(outcome.document, workplace)
@@ -121,6 +133,17 @@ def _save(upload: Upload, folder: Path) -> str:
         why = "there is no space left here" if error.errno in FULL else error.strerror
         raise InputError(f"{path.name} was not taken: {why}.") from error
     return str(path)
+
+
+def _few(inputs: Any) -> None:
+    """Raises InputError for more files below folders than are looked at while a client waits."""
+    places = [one for value in vars(inputs).values() if isinstance(value, list) for one in value]
+    folders = [place for place in places if isinstance(place, str) and Path(place).is_dir()]
+    count = 0
+    for _, _, names in itertools.chain.from_iterable(map(os.walk, folders)):
+        count += len(names)
+        if count > MOST:
+            raise InputError(f"More than {MOST:,} files lie there: name a folder below it, or use the command line.")
 
 
 def _says_errors(document: Mapping[str, Any]) -> bool:

@@ -8,10 +8,9 @@ import asyncio
 import hmac
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from http.cookies import CookieError, SimpleCookie
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,7 +27,7 @@ HEADERS = {
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
 _LOGIN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>visavis</title>
@@ -75,7 +74,11 @@ class Guard:
         if len(hosts) != 1 or _name(hosts[0]) not in self.names:
             return _error(421, "This server is not called so; see --host and --name.")
         origins = [value for name, value in headers if name == "origin"]
-        if any(urlsplit(origin).netloc.lower() != hosts[0].lower() for origin in origins):
+        sites = {name: value for name, value in headers if name.startswith("sec-fetch-")}
+        elsewhere = sites.get("sec-fetch-site") in ("cross-site", "same-site")
+        if any(_place(origin) != hosts[0].lower() for origin in origins) or (
+            elsewhere and sites.get("sec-fetch-mode") != "navigate"
+        ):
             return _error(403, "Asked by a page of another origin.")
         lengths = [value for name, value in headers if name == "content-length"]
         if any(not length.isdecimal() or int(length) > self.rules.most for length in lengths):
@@ -103,7 +106,10 @@ class Guard:
     async def _login(self, scope: Scope, receive: Receive) -> Response:
         body = b""
         while len(body) < 4096:
-            message = await asyncio.wait_for(receive(), self.rules.patience)
+            try:
+                message = await asyncio.wait_for(receive(), self.rules.patience)
+            except TimeoutError:
+                return _error(408, "The token did not come.")
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
@@ -157,18 +163,20 @@ def _name(host: str) -> str | None:
     return parts.hostname if "@" not in host else None
 
 
+def _place(origin: str) -> str | None:
+    """Host and port of an origin; None for what is none, as "null"."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
 def _given(headers: Sequence[tuple[str, str]]) -> str:
     for name, value in headers:
         if name == "authorization" and value.lower().startswith("bearer "):
             return value[7:].strip()
-    cookies: Any = SimpleCookie()
-    for name, value in headers:
-        if name == "cookie":
-            try:
-                cookies.load(value)
-            except CookieError:
-                continue
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    found = (cookie_parser(value).get(COOKIE) for name, value in headers if name == "cookie")
+    return next(filter(None, found), "")
 
 
 def _error(status: int, sentence: str) -> Response:

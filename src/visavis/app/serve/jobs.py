@@ -75,9 +75,10 @@ class Jobs:
         for place in sorted(self.folder.iterdir()):
             try:
                 job = Job(**json.loads((place / "job.json").read_text("utf-8")))
-            except (OSError, ValueError, TypeError):
-                if place.is_dir():  # its upload never ended
-                    shutil.rmtree(place, ignore_errors=True)
+            except FileNotFoundError:  # its upload never ended
+                shutil.rmtree(place, ignore_errors=True)
+                continue
+            except (OSError, ValueError, TypeError):  # no job, or another version's: what it made stays
                 continue
             if job.state == "running":
                 again = job.restarts < RESTARTS
@@ -123,7 +124,12 @@ class Jobs:
 
     def get(self, id: str) -> Job:
         """Raises KeyError."""
-        return {job.id: job for job in self.all()}[id]
+        with self._change:
+            job = self._jobs[id]
+            if not (self.folder / id).is_dir():
+                del self._jobs[id]  # its person was forgotten
+                raise KeyError(id)
+            return job
 
     def document(self, id: str) -> dict[str, Any] | None:
         """What a done job answers."""
@@ -191,11 +197,16 @@ class Jobs:
                     return
                 job = replace(job, state="running")
                 self._put(job, keep=True)
-            ended = self._do(job)
+            try:
+                ended = self._do(job)
+            except Exception as error:  # whatever one job brings, the others go on
+                self._end()
+                ended = self._ended(job, "failed", ["fault", f"This is a fault of visavis: {type(error).__name__}."])
             if ended is None:
                 return  # the record says that it was running: the next server begins anew
-            shutil.rmtree(self.folder / job.id / "uploads", ignore_errors=True)
+            # In this order: a job that is killed in between must not begin anew without its uploads.
             self._put(replace(ended, ended=_now()), keep=True)
+            shutil.rmtree(self.folder / job.id / "uploads", ignore_errors=True)
 
     def _next(self) -> Job | None:
         return next((job for job in self._jobs.values() if job.state == "waiting"), None)

@@ -9,6 +9,8 @@ from typing import Any
 
 from visavis.core.settings import settings
 
+SCRATCH = "serve-"  # of short tasks: beside the page's folder
+
 
 def page_folder() -> Path:
     """Where uploads lie while they are read."""
@@ -20,13 +22,18 @@ def jobs_folder() -> Path:
     return settings().data / "jobs" / "serve"
 
 
-def forget(person: int) -> None:
-    """Removes uploads, and the jobs whose records name this person of the album."""
-    for path in page_folder().glob("*"):
+def empty() -> None:
+    """Removes all uploads, also those of a server that was killed; the page's folder stays."""
+    for path in (*page_folder().glob("*"), *settings().tmp.glob(f"{SCRATCH}*")):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def forget(person: int) -> None:
+    """Removes uploads, and the jobs whose records name this person of the album."""
+    empty()
     for job in jobs_folder().glob("*"):
         if any(_names(_read(record), person) for record in job.rglob("*.json")):
             shutil.rmtree(job, ignore_errors=True)

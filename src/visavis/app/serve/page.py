@@ -19,6 +19,7 @@ from visavis.app.serve.page_forms import QUIET, TaskForm, Told
 from visavis.core.task import Task
 
 PORTRAITS = 6
+SESSIONS = 32  # whose last answers, drawn photos among them, Gradio keeps in memory
 KEPT = 3600  # seconds that an upload is kept on the server
 
 # Gradio gives all buttons for uploads the same name, which tells nobody who listens what is asked for.
@@ -36,10 +37,14 @@ SCRIPT = """() => {
 
 def mounted(app: FastAPI, desk: Desk, most: int = Rules().most) -> FastAPI:
     """The application with the page at /, behind all that it had before. most: bytes of a request."""
+    page = blocks(desk)
+    # Of an application that it did not launch itself Gradio checks no path that a client names.
+    page.has_launched = True
+    page.state_session_capacity = SESSIONS
     style = (resources.files("visavis.app.serve") / "page.css").read_text("utf-8")
     made: FastAPI = gr.mount_gradio_app(
         app,
-        blocks(desk),
+        page,
         "/",
         footer_links=[],
         run_history=False,
@@ -55,6 +60,10 @@ def mounted(app: FastAPI, desk: Desk, most: int = Rules().most) -> FastAPI:
         css=style,
         js=SCRIPT,
     )
+    # Whoever is forgotten may be on a photo that was drawn for one of its sessions.
+    parts: list[Any] = [getattr(mount, "app", None) for mount in made.routes]
+    (sessions,) = (part.state_holder for part in parts if hasattr(part, "state_holder"))
+    desk.forgotten = sessions.session_data.clear
     return made
 
 
@@ -85,7 +94,7 @@ def blocks(desk: Desk) -> gr.Blocks:
         with gr.Tabs():
             forms += _tab(desk, tasks, "look", "Look", page_faces.looked)
             forms += _tab(desk, tasks, "compare", "Compare", page_faces.compared)
-            if tasks.keys() >= TASKS:
+            if tasks.keys() >= TASKS - {"album.add"}:  # which needs a folder that is offered
                 with gr.Tab("Album") as tab:
                     _head("Album", "People on many photos.")
                     album = AlbumTab(desk)

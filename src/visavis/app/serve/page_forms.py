@@ -165,7 +165,7 @@ class TaskForm:
             given, uploads, photos = self._given(values)
             with opened(uploads) as files:
                 document = self.desk.short(self.task, given, files)
-            said = self._say(document, photos)
+            said = self.desk.within(lambda: self._say(document, photos))
         yield refused.said or said, gr.Accordion(visible=document is not None), document, gr.Button(), ""
 
     def _say(self, document: Mapping[str, Any], photos: Sequence[Shown]) -> str:

@@ -64,4 +64,4 @@ def _done(pipe: Connection, name: str, inputs: dict[str, Any], options: dict[str
     except Exception as error:
         if os.environ.get("VISAVIS_DEBUG"):
             raise
-        return "failed", "fault", f"This is a fault of visavis, not yours: {type(error).__name__}: {error}."
+        return "failed", "fault", f"This is a fault of visavis, not yours: {type(error).__name__}."

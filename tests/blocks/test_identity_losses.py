@@ -63,8 +63,8 @@ def test_one_s_own_person_is_no_negative() -> None:
 
 def test_rows_below_a_level() -> None:
     level = torch.tensor([0.9, 0.1, 0.5, 0.51, 0.2, 0.3])
-    assert rows_below(level, 0.5, 8).tolist() == [1, 2, 4, 5]
-    assert rows_below(level, 0.5, 3).tolist() == [1, 2, 4]
+    assert rows_below(level, 0.5, 8).tolist() == [2, 5, 4, 1]
+    assert rows_below(level, 0.5, 3).tolist() == [2, 5, 4]
     assert rows_below(level, 0.05, 3).tolist() == []
 
 

@@ -183,7 +183,7 @@ def test_pseudo_words_take_the_person_s_place_and_move_later_words(module: Photo
 def test_without_the_visual_branch_there_are_words_alone(nano: Path, home: Path) -> None:
     config = train.Config(base=str(nano), visual=False, schedule=train.Schedule(steps=1, batch=2))
     module: Any = train.build(config)["photoverse"]
-    assert {key.split(".")[0] for key in module.state_dict()} == {"stages", "text_adapter", "lora"}
+    assert {key.split(".")[0] for key in module.state_dict()} == {"apart", "stages", "text_adapter", "lora"}
     batch = train.made_up(config)
     (_, total), *_ = train.Step(config)({"photoverse": module.train()}, batch)
     total.backward()
@@ -221,3 +221,21 @@ def test_the_chip_of_a_mirrored_view_shows_the_same_person(portraits: dict[str, 
 def test_a_base_without_the_free_word_is_refused(sd15: Path) -> None:
     with pytest.raises(InputError, match="x0"):
         PhotoVerse(read(sd15))
+
+
+def test_what_all_faces_share_is_left_out_of_what_is_read(nano: Path) -> None:
+    """A's maps are ReLU's: raw, what tells two faces apart is a fiftieth of them."""
+    module = PhotoVerse(read(nano)).eval()
+    faces = torch.rand(12, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    def apart() -> float:
+        with torch.no_grad():
+            _, tokens = module.read(faces)
+        return float(tokens.var(0).sum() / tokens.square().mean(0).sum())
+
+    before = apart()
+    module.fit([faces[:6], faces[6:]])
+    assert apart() > 4 * before
+    again = PhotoVerse(read(nano))
+    again.load_state_dict(module.state_dict())
+    assert torch.equal(again.apart["stage4"].mean, module.apart["stage4"].mean)

@@ -233,6 +233,38 @@ def test_the_average_keeps_its_own_statistics(tmp_path: Path) -> None:
     assert (averaged < net.get_buffer("0.running_mean") - 2).all() and (averaged > 5).all()
 
 
+def test_whole_numbers_are_not_averaged_and_the_newest_weights_are_kept(tmp_path: Path) -> None:
+    """Token numbers of a fixed sentence were cut down step by step, until it was another sentence."""
+
+    class Reader(nn.Module):
+        sentence: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.words = nn.Embedding(100, 1)
+            self.register_buffer("sentence", torch.tensor([2, 13, 7, 56, 99]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.words(self.sentence).mean() + x
+
+    reader = Reader()
+    hooks = Hooks(validate=lambda modules: {"score": -float(len(seen))}, best="step")
+    seen: list[int] = []
+
+    def batches(step: int, rank: int, world: int) -> dict[str, Any]:
+        seen.append(step)
+        return {"x": torch.zeros(1)}
+
+    def step(modules: Any, batch: Any) -> Any:
+        return modules["reader"](batch["x"]).square().mean()
+
+    optimizer = torch.optim.SGD(reader.parameters(), 0.01)
+    schedule = replace(SCHEDULE, steps=120, ema=0.999, every=0.0, workers=0)
+    result = fit(step, {"reader": reader}, {"reader": optimizer}, batches, schedule, hooks, folder=tmp_path, config={})
+    assert result.modules["reader"].get_buffer("sentence").tolist() == [2, 13, 7, 56, 99]
+    assert json.loads((tmp_path / "run.json").read_text())["best"] == {"figure": "step", "value": 120, "step": 120}
+
+
 def test_a_frozen_network_answers_nearly_the_same_in_the_fast_way() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 32, 3), nn.SiLU(), nn.Conv2d(32, 8, 3)).eval()

@@ -67,7 +67,8 @@ class Schedule:
 @dataclass(frozen=True)
 class Hooks:
     """What is shown of a run at each checkpoint, with the averaged modules in eval mode: `validate` gives figures by
-    name (of which `best`, higher is better, decides what is kept as the best), `sheet` a picture [H, W, 3] uint8."""
+    name (of which `best`, higher is better, decides what is kept as the best; "step" keeps the newest), `sheet` a
+    picture [H, W, 3] uint8."""
 
     validate: Callable[[Modules], Mapping[str, float]] | None = None
     sheet: Callable[[Modules], Any] | None = None
@@ -242,8 +243,9 @@ class _State:
             if figures:
                 self.figures = figures
                 run.metrics.validated(self.done, figures)
-            if hooks.best and figures[hooks.best] > run.get("best", {"value": -math.inf})["value"]:
-                run.keep_best(modules, hooks.best, figures[hooks.best])
+            known = {"step": float(self.done), **figures}
+            if hooks.best and known[hooks.best] > run.get("best", {"value": -math.inf})["value"]:
+                run.keep_best(modules, hooks.best, known[hooks.best])
             run.draw(hooks.sheet(modules) if hooks.sheet else None)
         self.accelerator.wait_for_everyone()
 
@@ -321,6 +323,10 @@ def _average(module: nn.Module, decay: float) -> AveragedModel:
     """
 
     def update(averaged: Any, current: Any, count: Tensor | int) -> None:
+        if not averaged[0].is_floating_point():  # whole numbers, as of tokens, have no average
+            for old, new in zip(averaged, current, strict=True):
+                old.copy_(new)
+            return
         now = min(decay, (1 + int(count)) / (10 + int(count)))
         get_ema_multi_avg_fn(now)(averaged, current, count)  # type: ignore[no-untyped-call]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,8 @@ from visavis.training.prepare import Prepared
 from visavis.training.rows import source
 from visavis.training.splits import by_hash
 
-WATCHED, SHOWN, EACH = 512, 16, 2  # validation faces: of the loss, of likeness; pictures of each on the sheet
+# Validation faces: of the loss, of likeness, on the sheet; pictures of each there.
+WATCHED, JUDGED, SHOWN, EACH = 512, 64, 16, 2
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Config:
     base: str = "nano"
     start: str = ""
     people: int = 0
-    rate: float = 1e-4
+    rate: float = 3e-4
     weight_decay: float = 0.01
     schedule: Schedule = Schedule(steps=2_000, batch=32, warmup=300, decay=0.25, ema=0.999, clip=1.0, every=15)
 
@@ -60,7 +61,8 @@ class People(Faces):
 
 
 def pipeline(config: Config) -> Any:
-    """The parts of the base, on the CPU, for a module to be built on."""
+    """The parts of the base, on the CPU, for a module to be built on, whose new layers follow from the seed."""
+    torch.manual_seed(config.schedule.seed)
     made = load.base(config.base).pipeline.to("cpu")
     plain_attention(made.unet)
     return made
@@ -84,41 +86,49 @@ def plan(
     draw: Draw,
     people: Callable[[Prepared, Schedule, Any, str], People] = People,
     faces_of: tuple[Prepared, Prepared] | None = None,
+    ready: Callable[[Any, Any], None] = lambda module, faces: None,
+    rates: Mapping[str, float] | None = None,
 ) -> Plan:
-    """Of a run that trains one module; loss: everybody said; faces_of: in place of `rows(config)`.
+    """Of a run that trains one module; loss: everybody said; faces_of: in place of `rows(config)`; ready: is shown
+    module and `people` of the training rows before the first step; rates: how many times as fast parameters learn
+    whose names begin so.
+
+    What ships is the newest average: the loss hardly shows likeness, so that it would choose a checkpoint too early.
 
     Raises InputError where the set is too small or there is no base.
     """
-    torch.manual_seed(config.schedule.seed)
     ((name, module),) = modules.items()
     pipeline, (coder, digest) = load.base(config.base).pipeline, _coder(config)
     train, val = faces_of or rows(config)
     faces, watched = (people(rows, config.schedule, coder, digest) for rows in (train, val))
     some = np.arange(min(len(val), WATCHED))
     fixed = [watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(some, min(len(some), 8))]
-    shown = np.arange(min(len(val), SHOWN))
+    judged, shown = (np.arange(min(len(val), count)) for count in (JUDGED, SHOWN))
     portraits = val.column("portrait")
     photos = np.asarray(portraits.take(portraits.rows([val.keys[i] for i in shown])))
+    ready(module, faces)
 
-    def pictures(modules: Modules, each: int, steps: int) -> Pixels:
-        batch = watched.batch(shown.repeat(each), np.random.default_rng(0))
+    def pictures(modules: Modules, rows: NDArray[np.int64], steps: int) -> Pixels:
+        batch = watched.batch(rows, np.random.default_rng(0))
         device = next(modules[name].parameters()).device
         batch = {key: value.to(device) for key, value in batch.items()}
-        return np.stack(list(draw(pipeline.to(device), modules[name], batch, range(len(shown) * each), steps)))
+        return np.stack(list(draw(pipeline.to(device), modules[name], batch, range(len(rows)), steps)))
 
     def validate(modules: Modules) -> dict[str, float]:
-        likeness = _likeness(pictures(modules, 1, 10), watched.vectors[shown])
+        likeness = _likeness(pictures(modules, judged, 10), watched.vectors[judged])
         return {"score": -validation_loss(modules[name], fixed, loss), "likeness_a": likeness}
 
     def sheet(modules: Modules) -> Pixels:
         """A photo of each of some people whom it never saw, and pictures of them."""
-        made = pictures(modules, EACH, 15)
+        made = pictures(modules, shown.repeat(EACH), 15)
         rows = [[photo, *made[i * EACH : (i + 1) * EACH]] for i, photo in enumerate(photos)]
         return grid([picture for row in rows for picture in row], 4 * (EACH + 1))
 
-    learnt = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learnt, config.rate, weight_decay=config.weight_decay, fused=True)
-    return Plan(step, modules, {name: optimizer}, faces, config.schedule, Hooks(validate, sheet, best="score"))
+    groups = [
+        {"params": learnt, "lr": config.rate * times} for times, learnt in _by_rate(module, rates or {}) if learnt
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+    return Plan(step, modules, {name: optimizer}, faces, config.schedule, Hooks(validate, sheet, best="step"))
 
 
 def terms(config: Config) -> Terms:
@@ -129,6 +139,16 @@ def terms(config: Config) -> Terms:
 def pinned(config: Config) -> dict[str, str]:
     """A run belongs to one base, whatever its folder is called."""
     return {"base_digest": _coder(config)[1]}
+
+
+def _by_rate(module: nn.Module, rates: Mapping[str, float]) -> list[tuple[float, list[nn.Parameter]]]:
+    """What learns, by how many times as fast."""
+    made: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            times = next((times for start, times in rates.items() if name.startswith(start)), 1.0)
+            made.setdefault(times, []).append(parameter)
+    return list(made.items())
 
 
 def _coder(config: Config) -> tuple[Any, str]:

@@ -13,9 +13,11 @@ from visavis.blocks.identity.encoder import VectorA, chips
 
 
 def rows_below(level: Tensor, below: float, most: int) -> Tensor:
-    """Up to `most` rows of a batch whose noise level [B] is at most `below`, in their order: above it the estimate of
-    x0 is a blur that says nothing of a person (PhotoVerse's term gated so; 0.5 there, 0.6 in WithAnyone's code)."""
-    return (level <= below).nonzero()[:most, 0]
+    """Up to `most` rows of a batch whose noise level [B] is at most `below`: above it the estimate of x0 is a blur that
+    says nothing of a person (PhotoVerse's term gated so; 0.5 there, 0.6 in WithAnyone's code). The highest levels go
+    first: at the lowest ones the noisy picture itself shows who it is, and nothing is left to learn."""
+    order = level.argsort(descending=True, stable=True)
+    return order[level[order] <= below][:most]
 
 
 def made_vectors(encoder: VectorA, decode: Callable[[Tensor], Tensor], clean: Tensor, to_chip: Tensor) -> Tensor:

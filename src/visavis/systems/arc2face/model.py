@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from visavis.blocks.diffusion import objective
 from visavis.blocks.identity import prompt
@@ -15,28 +16,32 @@ SENTENCE, WORD = "photo of a id person", "id"
 
 
 class Arc2Face(nn.Module):
-    """text, unet: copies of the base's, both tuned. The vector, of unit length, is padded with zeros to the width of
-    the text encoder and takes the place of the word `id`: no projection is learnt."""
+    """text, unet: copies of the base's, both tuned. The vector, brought to the length `gain` (in the paper 1), is
+    padded with zeros to the width of the text encoder and takes the place of the word `id`: no projection is learnt.
+    padded: the sentence is as long as the encoder's longest, as it was for the authors' weights; else no longer than
+    its words, so that no place looks at padding."""
 
     sentence: Tensor
     empty: Tensor
+    gain: Tensor
 
-    def __init__(self, text: Any, unet: Any, tokenizer: Any) -> None:
+    def __init__(self, text: Any, unet: Any, tokenizer: Any, *, gain: float = 1.0, padded: bool = False) -> None:
         super().__init__()
         self.text, self.unet = text, unet
         found = tokenizer(WORD, add_special_tokens=False).input_ids
         if len(found) != 1:
             raise InputError(f"Arc2Face puts the person in place of the word {WORD!r}, which this base does not know.")
         self.placeholder = found[0]
-        options = {"padding": "max_length", "max_length": tokenizer.model_max_length, "return_tensors": "pt"}
+        length = tokenizer.model_max_length if padded else len(tokenizer(SENTENCE).input_ids)
+        options = {"padding": "max_length", "max_length": length, "return_tensors": "pt"}
+        self.register_buffer("gain", torch.tensor(gain))
         self.register_buffer("sentence", tokenizer(SENTENCE, **options).input_ids, persistent=False)
         self.register_buffer("empty", tokenizer("", **options).input_ids, persistent=False)
 
     def conditions(self, vectors: Tensor) -> Tensor:
-        """Text [B, L, width] that says who: vectors [B, 128] of unit length."""
-        return prompt.encoded(
-            self.text, self.sentence, self.placeholder, prompt.pad(vectors, self.text.config.hidden_size)
-        )
+        """Text [B, L, width] that says who: vectors [B, 128] of any length."""
+        word = prompt.pad(self.gain * F.normalize(vectors, dim=-1), self.text.config.hidden_size)
+        return prompt.encoded(self.text, self.sentence, self.placeholder, word)
 
     def without_identity(self, count: int) -> Tensor:
         """Text [B, L, width] of the other side of guidance: the empty sentence through the same encoder."""

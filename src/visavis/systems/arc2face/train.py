@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from visavis.bases.faces import usable
+from visavis.bases.nano import folder as nano
 from visavis.bases.nano import teach
 from visavis.bases.nano.teach import pinned, terms
 from visavis.blocks.diffusion import objective
@@ -34,14 +35,18 @@ __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "sh
 
 @dataclass(frozen=True)
 class Config(teach.Config):
-    """dropped: share of faces whose vector is not said, for guidance."""
+    """dropped: share of faces whose vector is not said, for guidance; gain: length of the vector that is said; fresh:
+    the text encoder begins anew; text_rate: times as fast as the UNet the text encoder learns."""
 
     dropped: float = 0.1
+    gain: float = 1.0
+    fresh: bool = False
+    text_rate: float = 1.0
     schedule: Schedule = Schedule(steps=6_000, batch=32, warmup=300, decay=0.25, ema=0.999, clip=1.0, every=15)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within(self, dropped=(0, 1))
+        within(self, dropped=(0, 1), gain=(1e-3, 1e4), text_rate=(0, 100))
 
 
 CONFIG = Config()
@@ -51,7 +56,9 @@ def build(config: Config) -> dict[str, nn.Module]:
     """The module that is trained, by name."""
     pipeline = teach.pipeline(config)
     text, unet = (copy.deepcopy(p).requires_grad_(True) for p in (pipeline.text_encoder, pipeline.unet))
-    return {"arc2face": Arc2Face(text, unet, pipeline.tokenizer)}
+    if config.fresh:
+        text = nano.text_encoder()
+    return {"arc2face": Arc2Face(text, unet, pipeline.tokenizer, gain=config.gain)}
 
 
 def made_up(config: Config) -> dict[str, Tensor]:
@@ -84,7 +91,7 @@ def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor, dropped:
 
 
 def plan(config: Config) -> Plan:
-    return teach.plan(config, build(config), Step(config), loss, _drawn)
+    return teach.plan(config, build(config), Step(config), loss, _drawn, rates={"text.": config.text_rate})
 
 
 def _drawn(pipeline: Any, module: Any, batch: Batch, seeds: Sequence[int], steps: int) -> Iterator[Pixels]:
@@ -97,7 +104,8 @@ def ship(config: Config, folder: Path, terms: Terms) -> Path:
     module: Any = build(config)["arc2face"]
     base = {name: value.clone() for name, value in module.unet.state_dict().items()}
     module.load_state_dict(unpacked(folder / "best.safetensors", "arc2face"))
-    arrays = {f"text.{name}": value.half() for name, value in module.text.state_dict().items()}
+    arrays = {"gain": module.gain}
+    arrays |= {f"text.{name}": value.half() for name, value in module.text.state_dict().items()}
     arrays |= {f"unet.{name}": value for name, value in factors(base, module.unet.state_dict()).items()}
     numbers = {name: value.numpy() for name, value in arrays.items()}
     told: dict[str, Any] = {"terms": terms, "trained_on": config.data, "command": "visavis train arc2face --ship"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from visavis.blocks.diffusion.adapter import add_lora, lora_layers, scale_lora
 from visavis.blocks.identity import prompt
 from visavis.blocks.identity.attention import attach, identity
 from visavis.blocks.identity.beside import Beside
-from visavis.blocks.identity.encoder import FeaturesA, chips
+from visavis.blocks.identity.encoder import Apart, FeaturesA, chips
 from visavis.blocks.identity.recogniser_a import FEATURES
 from visavis.core.errors import InputError
 
@@ -41,6 +42,7 @@ class PhotoVerse(Beside):
         self.register_buffer("front", torch.tensor(front), persistent=False)
         self.register_buffer("empty", tokens(tokenizer, [""]), persistent=False)
 
+        self.apart = nn.ModuleDict({name: Apart(FEATURES[name][0]) for name in tower.stages})
         self.stages = nn.ModuleList(nn.Linear(FEATURES[name][0], WIDTH) for name in tower.stages)
         self.text_adapter = Adapter(len(self.stages), width)
         # Fresh layers give numbers of about a half; the base's own words are some twenty times shorter.
@@ -49,6 +51,13 @@ class PhotoVerse(Beside):
         self.attention = attach(pipeline.unet, width, mixing=True) if visual else None
         add_lora(pipeline.unet, RANK, r".*attn2\.to_[kv]")
         self.lora = lora_layers(pipeline.unet)
+
+    @torch.no_grad()
+    def fit(self, references: Iterable[Tensor]) -> None:
+        """What all faces of batches [B, 3, S, S] share is left out of what is read from now on."""
+        maps = [self.tower(chips(reference)).maps for reference in references]
+        for name, apart in self.apart.items():
+            apart.fit(torch.cat([part[name] for part in maps]))  # type: ignore[operator]
 
     def scale(self, gamma: float, sigma: float, alpha: float) -> None:
         """How much text branch, image branch and the learnt change of the text branch count."""
@@ -63,7 +72,7 @@ class PhotoVerse(Beside):
         """
         maps = self.tower(chips(reference)).maps
         places = [
-            stage(maps[name].flatten(2).transpose(1, 2))
+            stage(self.apart[name](maps[name]).flatten(2).transpose(1, 2))
             for name, stage in zip(self.tower.stages, self.stages, strict=True)
         ]
         words: Tensor = self.text_adapter(places)

@@ -32,10 +32,12 @@ from visavis.systems.photoverse.use import ladder, masked
 from visavis.training.augment import Augment
 from visavis.training.checkpoint import unpacked
 from visavis.training.loop import Batch, Modules, Plan, Schedule
+from visavis.training.precision import fast
 from visavis.training.prepare import FRAMES, Prepared
 
 __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "ship", "terms"]
 
+FITTED = 2048  # faces from which the maps' mean and deviation are taken
 SIZE = align.SIZES["portrait"]
 JITTER = Augment((1, 1), shift=0, turn=0, mirror=0, blur=0, jpeg=0, shrink=0, grey=0, light=0.8)
 
@@ -156,7 +158,14 @@ def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tenso
 
 
 def plan(config: Config) -> Plan:
-    return teach.plan(config, build(config), Step(config), loss, _drawn, People)
+    return teach.plan(config, build(config), Step(config), loss, _drawn, People, ready=_ready)
+
+
+def _ready(module: Any, faces: People) -> None:
+    rows = np.linspace(0, len(faces.at) - 1, min(len(faces.at), FITTED)).astype(np.int64)
+    random = np.random.default_rng(0)
+    with fast(module.tower):
+        module.fit(faces.batch(part, random)["reference"] for part in np.array_split(rows, -(-len(rows) // 64)))
 
 
 def _drawn(pipeline: Any, module: Any, batch: Batch, seeds: Sequence[int], steps: int) -> Iterator[Pixels]:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+pytest.importorskip("fastapi", reason="the server needs the extra [serve]")
+
 from tests.app.toy_task_files import write_toy_task
 
 from visavis.app.library import Album
+from visavis.app.serve.desk import Desk, Upload
+from visavis.app.serve.guard import Guard, Rules
 from visavis.app.serve.jobs import ENDED, RESTARTS, Busy, Job, Jobs
-from visavis.core import files
+from visavis.app.serve.roots import Roots
+from visavis.core import files, registry
 from visavis.core.errors import InputError
 
 Made = Callable[..., Jobs]
@@ -158,3 +166,34 @@ def test_forgetting_takes_uploads_and_the_jobs_of_that_person(home: Path, fill: 
         album.forget(gone.called)
     assert not upload.exists() and not folders[gone.id].exists()
     assert folders[other.id].exists() and folders[None].exists()
+
+
+def test_short_tasks_that_would_wait_too_long_are_refused(
+    made: Made, home: Path, small: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISAVIS_THREADS", "1")
+    desk = Desk(Roots({}), made(), waiting=1)
+    uploads = [[Upload("a.jpg", small["obama"].open("rb"))] for _ in range(3)]
+    look = registry.tasks()["look"]
+    begun = [desk.begun(look, {}, {"photos": uploads[number]}) for number in range(2)]
+    with pytest.raises(Busy, match="try again later"):
+        desk.begun(look, {}, {"photos": uploads[2]})
+    assert [len(one.result()["photos"]) for one in begun] == [1, 1]
+    assert desk.begun(look, {}, {"photos": uploads[2]}).result()["photos"]
+
+
+def test_a_client_that_sends_nothing_more_is_not_waited_for() -> None:
+    heard: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        heard.append((await receive())["type"])
+
+    async def silent() -> Any:
+        await asyncio.sleep(30)
+
+    async def send(message: Any) -> None:
+        pass
+
+    scope = {"type": "http", "path": "/", "method": "POST", "headers": [(b"host", b"localhost")]}
+    asyncio.run(asyncio.wait_for(Guard(app, Rules(patience=0.1))(scope, silent, send), 10))
+    assert heard == ["http.disconnect"]

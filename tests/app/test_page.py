@@ -345,6 +345,15 @@ def test_gradio_checks_paths_itself_too(home: Path, tmp_path: Path, monkeypatch:
         jobs.close()
 
 
+def test_uploads_without_end_are_not_taken(home: Path, tmp_path: Path, small: dict[str, Path]) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    with served(tmp_path / "home", "--max-upload", "1") as made:
+        photo = ("files", ("sky.jpg", small["sky"].read_bytes() + bytes(900_000)))
+        taken = [made.post("/gradio_api/upload", (photo[0], (f"{n}.jpg", photo[1][1] + bytes([n])))) for n in range(14)]
+        statuses = [answer.status for answer in taken]
+        assert statuses[:5] == [200] * 5 and statuses[-1] == 503 and "removed an hour after" in taken[-1].json["error"]
+
+
 def test_without_a_folder_the_album_is_there_and_a_token_opens_the_page(
     home: Path, browser: Any, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from visavis.core.errors import InputError, missing_extra
 from visavis.core.settings import private_folder
 
 MAX_PIXELS = 64_000_000  # of an upload, unless VISAVIS_MAX_PIXELS says otherwise
+HELD = 10  # largest requests of which the page keeps the uploads
 TOKEN = "VISAVIS_TOKEN"
 
 
@@ -90,7 +91,7 @@ def application(roots: Sequence[str], rules: Any, page: bool = True, job_minutes
                 from visavis.app.serve.door import Door
                 from visavis.app.serve.page import mounted
 
-                app = Door(mounted(app, desk, rules.most), page_folder())
+                app = Door(mounted(app, desk, rules.most), page_folder(), HELD * rules.most)
             yield Guard(app, rules)
     finally:
         jobs.close()

@@ -6,6 +6,7 @@ says of a file in a form it would copy, or fetch, before any component sees it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MOST = 2**20  # bytes of a filled-in form, whose photos are sent apart
 PAGE = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json"}
 PARTS = ("/api/", "/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
-JOIN = "/gradio_api/queue/join"
-NEEDED = {JOIN} | {
-    f"/gradio_api/{name}"
-    for name in ("queue/data", "upload", "upload_progress", "startup-events", "cancel", "reset", "app_id")
+JOIN, UPLOAD = "/gradio_api/queue/join", "/gradio_api/upload"
+NEEDED = {JOIN, UPLOAD} | {
+    f"/gradio_api/{name}" for name in ("queue/data", "upload_progress", "startup-events", "cancel", "reset", "app_id")
 }
 
 
 class Door:
-    """ASGI middleware before the application with the page. folder: where what was sent lies."""
+    """ASGI middleware before the application with the page. folder: where what was sent lies; room: bytes there above
+    which nothing more is taken until it is removed."""
 
-    def __init__(self, app: ASGIApp, folder: Path) -> None:
-        self.app, self.folder = app, folder.resolve()
+    def __init__(self, app: ASGIApp, folder: Path, room: int) -> None:
+        self.app, self.folder, self.room = app, folder.resolve(), room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -41,6 +42,10 @@ class Door:
             ):
                 await JSONResponse({"error": "There is nothing here."}, 404)(scope, receive, send)
                 return
+            if path == UPLOAD and self._held() > self.room:
+                said = "Too many photos lie here already; they are removed an hour after they were sent."
+                await JSONResponse({"error": said}, 503, {"retry-after": "600"})(scope, receive, send)
+                return
             if path == JOIN:
                 body = await _whole(receive)
                 if body is None or not self._sent(body):
@@ -49,6 +54,13 @@ class Door:
                     return
                 receive = _again(body, receive)
         await self.app(scope, receive, send)
+
+    def _held(self) -> int:
+        sizes = 0
+        for path in self.folder.rglob("*"):
+            with contextlib.suppress(OSError):  # removed meanwhile
+                sizes += path.stat().st_size
+        return sizes
 
     def _sent(self, body: bytes) -> bool:
         try:

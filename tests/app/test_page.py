@@ -287,6 +287,9 @@ def _asked(server: Served, path: str, component: int) -> tuple[int, str]:
 def test_a_form_names_no_file_of_the_machine_and_no_address(server: Served, home: Path, path: Any) -> None:
     for component in range(3):
         assert _asked(server, path, component)[0] == 403
+    for body in (b"nonsense", b"[" * 100_000, bytes(2**21)):
+        sent = server.ask("/gradio_api/queue/join", body, "POST", content_type="application/json")
+        assert sent.status == 403
     nested = {"data": [[{"a": {"path": "/etc/hostname"}}]], "fn_index": 0, "session_hash": "stranger"}
     told = server.ask("/gradio_api/queue/join", json.dumps(nested).encode(), "POST", content_type="application/json")
     assert told.status == 403

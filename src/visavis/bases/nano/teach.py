@@ -124,9 +124,7 @@ def plan(
         rows = [[photo, *made[i * EACH : (i + 1) * EACH]] for i, photo in enumerate(photos)]
         return grid([picture for row in rows for picture in row], 4 * (EACH + 1))
 
-    groups = [
-        {"params": learnt, "lr": config.rate * times} for times, learnt in _by_rate(module, rates or {}) if learnt
-    ]
+    groups = [{"params": learnt, "lr": config.rate * times} for times, learnt in _by_rate(module, rates or {})]
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
     return Plan(step, modules, {name: optimizer}, faces, config.schedule, Hooks(validate, sheet, best="step"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,21 @@ from visavis.bases import load
 from visavis.bases.autoencoder import latents
 from visavis.bases.faces import usable
 from visavis.bases.nano.train import Faces, Loss, validation_loss
+from visavis.blocks.diffusion import objective
+from visavis.blocks.diffusion.sample import to_images
+from visavis.blocks.identity.encoder import VectorA
+from visavis.blocks.losses.identity import identity_loss, made_vectors, rows_below
 from visavis.core.catalogue import Terms, strictest
 from visavis.core.config import within
+from visavis.core.errors import InputError
 from visavis.core.types import Floats, Pixels
+from visavis.faces import align
 from visavis.faces.frame import found_in, vectors_a
 from visavis.faces.score import standardised
 from visavis.media.sheet import grid
 from visavis.training.loop import Batch, Hooks, Modules, Plan, Schedule
 from visavis.training.precision import plain_attention
-from visavis.training.prepare import Prepared
+from visavis.training.prepare import FRAMES, Prepared
 from visavis.training.rows import source
 from visavis.training.splits import by_hash
 
@@ -49,15 +56,58 @@ class Config:
 
 
 class People(Faces):
-    """Adds `vectors` [B, 128]: recogniser A's, standardised, of raw length; a mirror image has the photo's own."""
+    """Adds `vectors` [B, 128]: recogniser A's, standardised, of raw length; a mirror image has the photo's own. But for
+    packs of frames, which keep no whole mesh, also `to_chip` [B, 1, 2, 3], from the view's pixels to A's chip."""
 
     def __init__(self, rows: Prepared, schedule: Schedule, coder: Any, digest: str) -> None:
         super().__init__(rows, schedule, coder, digest)
         kept = rows.column("vector_a")
         self.vectors = standardised(kept.take(kept.rows(rows.keys)), raw=True)
+        meshes: Any = [] if rows.variant == FRAMES else rows.facts["mesh"]
+        self.to_chip = [align.between(mesh, "portrait", "dlib") for mesh in meshes]
 
     def also(self, rows: NDArray[np.int64], mirrored: NDArray[np.int64]) -> dict[str, Tensor]:
-        return {"vectors": torch.from_numpy(self.vectors[rows])}
+        made = {"vectors": torch.from_numpy(self.vectors[rows])}
+        if not self.to_chip:
+            return made
+        affines = [
+            align.mirrored(self.to_chip[row], "portrait", "dlib") if m else self.to_chip[row]
+            for row, m in zip(rows, mirrored, strict=True)
+        ]
+        return made | {"to_chip": torch.from_numpy(np.stack(affines)).float()[:, None]}
+
+
+def seen(
+    tower: Any, vae: Any, batch: Batch, noisy: Tensor, velocity: Tensor, level: Tensor, below: float
+) -> tuple[Tensor, Tensor]:
+    """Up to a quarter of a batch's rows, of noise level up to `below`, and recogniser A's vectors [R, faces, 128] of
+    what is being made there; the gradient flows to the velocity [B, C, h, w]. A row of a level above 1 is passed over.
+
+    Raises InputError where the batch is of a pack of frames.
+    """
+    if "to_chip" not in batch:
+        raise InputError("A loss of likeness needs the whole mesh of each face, which a pack of frames does not keep.")
+    rows = rows_below(level, below, max(1, len(level) // 4))
+    estimate = objective.clean_estimate(noisy, velocity, level)[rows]
+    return rows, made_vectors(tower, partial(to_images, vae), estimate, batch["to_chip"][rows])
+
+
+class Likeness:
+    """1 - cosine of A, of what is being made and whom a batch shows: a last stage for systems that their papers train
+    without, where the likeness gets no better.
+
+    base: whose decoder; below: noise level up to which it sees
+    """
+
+    def __init__(self, base: str, below: float) -> None:
+        self.tower, self.below = VectorA(), below
+        self.vae = load.base(base).pipeline.vae.to("cpu").requires_grad_(False)
+
+    def __call__(self, batch: Batch, noisy: Tensor, velocity: Tensor, level: Tensor, nobody: Tensor) -> Tensor:
+        """nobody [B]: rows that do not say who."""
+        tower, vae = (part.to(noisy.device) for part in (self.tower, self.vae))
+        rows, made = seen(tower, vae, batch, noisy, velocity, level.masked_fill(nobody, 2), self.below)
+        return identity_loss(made, batch["vectors"][rows, None])
 
 
 def pipeline(config: Config) -> Any:

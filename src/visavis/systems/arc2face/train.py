@@ -21,6 +21,8 @@ from visavis.core.catalogue import Terms
 from visavis.core.config import within
 from visavis.core.ship import ship as ship_arrays
 from visavis.core.types import Pixels
+from visavis.faces import align
+from visavis.faces.embed import CHIP
 from visavis.faces.score import standardised
 from visavis.systems.arc2face.factors import factors
 from visavis.systems.arc2face.model import Arc2Face
@@ -32,21 +34,26 @@ from visavis.training.splits import by_hash
 
 __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "ship", "terms"]
 
+SIZE = align.SIZES["portrait"]
+
 
 @dataclass(frozen=True)
 class Config(teach.Config):
     """dropped: share of faces whose vector is not said, for guidance; gain: length of the vector that is said; fresh:
-    the text encoder begins anew; text_rate: times as fast as the UNet the text encoder learns."""
+    the text encoder begins anew; text_rate: times as fast as the UNet the text encoder learns; face: weight of a loss
+    of likeness, which the paper has not, at noise levels up to `below`: for a last stage."""
 
     dropped: float = 0.1
     gain: float = 1.0
     fresh: bool = False
     text_rate: float = 1.0
+    face: float = 0.0
+    below: float = 0.5
     schedule: Schedule = Schedule(steps=6_000, batch=32, warmup=300, decay=0.25, ema=0.999, clip=1.0, every=15)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within(self, dropped=(0, 1), gain=(1e-3, 1e4), text_rate=(0, 100))
+        within(self, dropped=(0, 1), gain=(1e-3, 1e4), text_rate=(0, 100), face=(0, 10), below=(0, 1))
 
 
 CONFIG = Config()
@@ -68,25 +75,32 @@ def made_up(config: Config) -> dict[str, Tensor]:
         "latents": torch.randn(count, 8, 16, 16),
         "inside": torch.ones(count, 1, 16, 16),
         "vectors": torch.randn(count, 128),
+        "to_chip": (torch.eye(2, 3) * CHIP / SIZE).expand(count, 1, 2, 3),
     }
 
 
 class Step:
-    """Flow matching on one batch, some of whose people are not said."""
+    """Flow matching on one batch, some of whose people are not said; where asked for, a loss of likeness."""
 
     def __init__(self, config: Config) -> None:
-        self.dropped = config.dropped
+        self.config = config
+        self.likeness = teach.Likeness(config.base, config.below) if config.face else None
 
-    def __call__(self, modules: Modules, batch: Batch) -> Tensor:
+    def __call__(self, modules: Modules, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         clean = batch["latents"]
         level, noise = objective.levels(len(clean), clean.device), torch.randn_like(clean)
-        return loss(modules["arc2face"], batch, level, noise, torch.rand_like(level) < self.dropped)
+        noisy, nobody = objective.noised(clean, noise, level), torch.rand_like(level) < self.config.dropped
+        velocity = modules["arc2face"](noisy, level, batch["vectors"], nobody)
+        parts = {"diffusion": objective.flow_loss(velocity, clean, noise, batch["inside"])}
+        if self.likeness is not None:
+            parts["face"] = self.likeness(batch, noisy, velocity, level, nobody)
+        yield "arc2face", parts["diffusion"] + self.config.face * parts.get("face", 0.0)
+        yield from ((name, part.detach()) for name, part in parts.items())
 
 
-def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor, dropped: Tensor | None = None) -> Tensor:
-    clean = batch["latents"]
-    silent = torch.zeros_like(level, dtype=torch.bool) if dropped is None else dropped
-    velocity = module(objective.noised(clean, noise, level), level, batch["vectors"], silent)
+def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tensor:
+    clean, nobody = batch["latents"], torch.zeros_like(level, dtype=torch.bool)
+    velocity = module(objective.noised(clean, noise, level), level, batch["vectors"], nobody)
     return objective.flow_loss(velocity, clean, noise, batch["inside"])
 
 

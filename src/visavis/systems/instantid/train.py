@@ -23,6 +23,7 @@ from visavis.core.settings import scratch
 from visavis.core.ship import ship_folder
 from visavis.core.types import Pixels
 from visavis.faces import align
+from visavis.faces.embed import CHIP
 from visavis.faces.mesh import five_points
 from visavis.systems.instantid import published
 from visavis.systems.instantid.model import Hears, InstantID
@@ -38,14 +39,17 @@ __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "sh
 @dataclass(frozen=True)
 class Config(teach.Config):
     """dropped: share of faces without identity, as many without text, as many without both; hears: what IdentityNet's
-    cross-attention gets."""
+    cross-attention gets; face: weight of a loss of likeness, which the paper has not, at noise levels up to `below`:
+    for a last stage."""
 
     dropped: float = 0.05
     hears: Hears = "identity"
+    face: float = 0.0
+    below: float = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within(self, dropped=(0, 0.3))
+        within(self, dropped=(0, 0.3), face=(0, 10), below=(0, 1))
 
 
 CONFIG = Config()
@@ -79,40 +83,51 @@ def made_up(config: Config) -> dict[str, Tensor]:
         "inside": torch.ones(count, 1, 16, 16),
         "vectors": torch.randn(count, 128),
         "points": torch.rand(count, 3, SIZE, SIZE),
+        "to_chip": (torch.eye(2, 3) * CHIP / SIZE).expand(count, 1, 2, 3),
         "tokens": torch.randint(4, 100, (count, 32)),
     }
-
-
-class Step:
-    """Flow matching on one batch, part of which lacks identity, text or both."""
-
-    def __init__(self, config: Config) -> None:
-        self.dropped = config.dropped
-
-    def __call__(self, modules: Modules, batch: Batch) -> Tensor:
-        clean = batch["latents"]
-        level, noise = objective.levels(len(clean), clean.device), torch.randn_like(clean)
-        draw = torch.rand_like(level) / self.dropped if self.dropped else torch.full_like(level, 9)
-        # In units of `dropped`: the first part lacks identity, the second both, the third text.
-        nobody, nothing = draw < 2, (draw >= 1) & (draw < 3)
-        empty = torch.from_numpy(_EMPTY).to(clean.device)
-        said = {
-            "vectors": torch.where(nobody[:, None], torch.zeros_like(batch["vectors"]), batch["vectors"]),
-            "tokens": torch.where(nothing[:, None], empty, batch["tokens"]),
-        }
-        return loss(modules["instantid"], {**batch, **said}, level, noise)
 
 
 _EMPTY = np.asarray(nano.tokenizer()("", padding="max_length", max_length=LENGTH).input_ids)
 
 
-def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tensor:
+class Step:
+    """Flow matching on one batch, part of which lacks identity, text or both; where asked for, a loss of likeness."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.likeness = teach.Likeness(config.base, config.below) if config.face else None
+
+    def __call__(self, modules: Modules, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        clean, dropped = batch["latents"], self.config.dropped
+        level, noise = objective.levels(len(clean), clean.device), torch.randn_like(clean)
+        # The first part lacks identity, the second both, the third text.
+        draw = torch.rand_like(level)
+        nobody, nothing = draw < 2 * dropped, (draw >= dropped) & (draw < 3 * dropped)
+        said = {
+            "vectors": batch["vectors"] * ~nobody[:, None],
+            "tokens": torch.where(nothing[:, None], torch.from_numpy(_EMPTY).to(clean.device), batch["tokens"]),
+        }
+        noisy = objective.noised(clean, noise, level)
+        velocity = predicted(modules["instantid"], {**batch, **said}, noisy, level)
+        parts = {"diffusion": objective.flow_loss(velocity, clean, noise, batch["inside"])}
+        if self.likeness is not None:
+            parts["face"] = self.likeness(batch, noisy, velocity, level, nobody)
+        yield "instantid", parts["diffusion"] + self.config.face * parts.get("face", 0.0)
+        yield from ((name, part.detach()) for name, part in parts.items())
+
+
+def predicted(module: nn.Module, batch: Batch, noisy: Tensor, level: Tensor) -> Tensor:
     system: Any = getattr(module, "module", module)
-    clean, time = batch["latents"], objective.timestep(level)
     with torch.no_grad():
         text = system.text(batch["tokens"])[0]
-    noisy = objective.noised(clean, noise, level)
-    velocity = module(noisy, time, text, system.tokens(batch["vectors"]), batch["points"])
+    made: Tensor = module(noisy, objective.timestep(level), text, system.tokens(batch["vectors"]), batch["points"])
+    return made
+
+
+def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tensor:
+    clean = batch["latents"]
+    velocity = predicted(module, batch, objective.noised(clean, noise, level), level)
     return objective.flow_loss(velocity, clean, noise, batch["inside"])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from visavis.bases.nano import teach
 from visavis.bases.nano.teach import pinned, terms
 from visavis.bases.sampling import pictures
 from visavis.blocks.diffusion import objective
-from visavis.blocks.diffusion.sample import to_images
 from visavis.blocks.images import to_tensor
-from visavis.blocks.losses.identity import identity_loss, made_vectors, rows_below
+from visavis.blocks.losses.identity import identity_loss
 from visavis.core.catalogue import Terms
 from visavis.core.config import within
 from visavis.core.errors import InputError
@@ -64,15 +62,13 @@ CONFIG = Config()
 
 
 class People(teach.People):
-    """Adds `reference` [B, 3, 128, 128], each face alone in other light and half of them mirrored, and `to_chip`
-    [B, 2, 3], from the pixels of the view that is learnt to recogniser A's chip."""
+    """Adds `reference` [B, 3, 128, 128], each face alone in other light and half of them mirrored."""
 
     def __init__(self, rows: Prepared, schedule: Schedule, coder: Any, digest: str) -> None:
         if rows.variant == FRAMES:
             raise InputError(f"{rows.name} is a pack of frames: photoverse needs the whole mesh of each face.")
         super().__init__(rows, schedule, coder, digest)
         self.meshes = rows.facts["mesh"]
-        self.to_chip = np.stack([align.between(mesh, "portrait", "dlib") for mesh in self.meshes])
         self.portraits = rows.column("portrait")
         self.at = self.portraits.rows(rows.keys)
 
@@ -80,13 +76,6 @@ class People(teach.People):
         made = super().batch(rows, random)
         views = [self._reference(*one, random) for one in zip(rows, self.portraits.take(self.at[rows]), strict=True)]
         return made | {"reference": to_tensor(np.stack(views))}
-
-    def also(self, rows: NDArray[np.int64], mirrored: NDArray[np.int64]) -> dict[str, Tensor]:
-        affines = [
-            align.mirrored(self.to_chip[row], "portrait", "dlib") if m else self.to_chip[row]
-            for row, m in zip(rows, mirrored, strict=True)
-        ]
-        return super().also(rows, mirrored) | {"to_chip": torch.from_numpy(np.stack(affines)).float()}
 
     def _reference(self, row: np.int64, portrait: Pixels, random: np.random.Generator) -> Pixels:
         mesh = self.meshes[row]
@@ -109,7 +98,7 @@ def made_up(config: Config) -> dict[str, Tensor]:
         "vectors": torch.randn(count, 128),
         "tokens": torch.randint(4, 100, (count, 32)),
         "reference": torch.rand(count, 3, SIZE, SIZE) * 2 - 1,
-        "to_chip": (torch.eye(2, 3) * CHIP / SIZE).expand(count, 2, 3),
+        "to_chip": (torch.eye(2, 3) * CHIP / SIZE).expand(count, 1, 2, 3),
     }
 
 
@@ -137,9 +126,8 @@ class Step:
         total, parts = diffusion, {"diffusion": diffusion}
         parts["words"], parts["values"] = words.abs().mean(), system.values(seen).abs().mean()
         if config.face:
-            rows = rows_below(level.masked_fill(nobody, 2), config.below, max(1, len(level) // 4))
-            estimate = objective.clean_estimate(noisy, velocity, level)[rows]
-            made = made_vectors(system.tower, partial(to_images, system.vae), estimate, batch["to_chip"][rows, None])
+            told = level.masked_fill(nobody, 2)
+            rows, made = teach.seen(system.tower, system.vae, batch, noisy, velocity, told, config.below)
             parts["face"] = identity_loss(made, batch["vectors"][rows, None])
         for name in parts.keys() - {"diffusion"}:
             total = total + getattr(config, name) * parts[name]

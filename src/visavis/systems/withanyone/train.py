@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,8 @@ from visavis.bases.nano.train import maps, tokens
 from visavis.bases.nano.words import END, LENGTH, PAD, START, WORDS
 from visavis.bases.sampling import pictures
 from visavis.blocks.diffusion import objective
-from visavis.blocks.diffusion.sample import to_images
 from visavis.blocks.losses.contrastive import info_nce
-from visavis.blocks.losses.identity import identity_loss, made_vectors, rows_below
+from visavis.blocks.losses.identity import identity_loss
 from visavis.core.catalogue import Terms, strictest
 from visavis.core.config import within
 from visavis.core.errors import InputError
@@ -100,7 +98,6 @@ class People(teach.People):
         self.read = maps(rows)
         self.read_at = self.read.rows(rows.keys)
         self.read.warm()
-        self.to_chip = np.stack([align.between(mesh, "portrait", "dlib") for mesh in rows.facts["mesh"]])
         _, self.numbers = np.unique(rows.persons, return_inverse=True)
         couples = _couples(rows, single)
         self.reference = np.arange(len(rows))
@@ -124,18 +121,14 @@ class People(teach.People):
     def also(self, rows: NDArray[np.int64], mirrored: NDArray[np.int64]) -> dict[str, Tensor]:
         shown = self.reference[rows]
         read = self.read.take(self.read_at[shown])[np.arange(len(rows)), mirrored].astype(np.float32)
-        affines = [
-            align.mirrored(self.to_chip[row], "portrait", "dlib") if m else self.to_chip[row]
-            for row, m in zip(rows, mirrored, strict=True)
-        ]
         made = {
-            "vectors": self.vectors[rows],
             "shown": self.vectors[shown],
             "places": read.reshape(*read.shape[:2], -1).swapaxes(1, 2),
-            "to_chip": np.stack(affines).astype(np.float32),
             "people": self.numbers[rows],
         }
-        return {name: torch.from_numpy(np.ascontiguousarray(values))[:, None] for name, values in made.items()}
+        told = super().also(rows, mirrored)
+        alone = {"to_chip": told["to_chip"], "vectors": told["vectors"][:, None]}
+        return alone | {name: torch.from_numpy(np.ascontiguousarray(values))[:, None] for name, values in made.items()}
 
 
 class Halves(Order):
@@ -229,9 +222,8 @@ class Step:
         total = diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
         parts = {"diffusion": diffusion}
         if config.identity or config.contrastive:
-            rows = rows_below(level.masked_fill(nobody, 2), config.below, max(1, len(level) // 4))
-            estimate = objective.clean_estimate(objective.noised(clean, noise, level), velocity, level)[rows]
-            made = made_vectors(system.tower, partial(to_images, system.vae), estimate, batch["to_chip"][rows])
+            noisy, told = objective.noised(clean, noise, level), level.masked_fill(nobody, 2)
+            rows, made = teach.seen(system.tower, system.vae, batch, noisy, velocity, told, config.below)
             target, who = batch["vectors"][rows], batch["people"][rows].flatten()
             parts["identity"] = identity_loss(made, target)
             both = made.flatten(0, 1), target.flatten(0, 1)

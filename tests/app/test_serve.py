@@ -194,6 +194,32 @@ def test_beyond_loopback_everything_is_behind_the_token(home: Path, tmp_path: Pa
         assert b"303" in raw.split(b"\r\n")[0] and b"HttpOnly" in raw and b"SameSite=strict" in raw
 
 
+def test_how_long_an_answer_takes_tells_nothing_of_the_token() -> None:
+    """Not one comparison of it ends at the first difference."""
+    from starlette.responses import PlainTextResponse
+    from starlette.testclient import TestClient
+
+    from visavis.app.serve.guard import Guard, Rules
+
+    class Watched(bytes):
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError("compared byte by byte")
+
+    class Token(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError("compared sign by sign")
+
+        def encode(self, *told: str) -> bytes:
+            return Watched(super().encode(*told))
+
+    client = TestClient(Guard(PlainTextResponse("in"), Rules(token=Token("sesame"))), base_url="http://localhost")
+    for given, status in (("sesame", 200), ("sesamE", 401), ("", 401)):
+        assert client.get("/", headers={"authorization": f"Bearer {given}"}).status_code == status
+    assert client.post("/login", data={"token": "sesamE"}).status_code == 401
+
+
 @pytest.mark.parametrize("told", [("--host", "0.0.0.0"), ("--name", "photos.example"), ("--name", "127.evil.example")])
 def test_without_a_token_of_its_own_one_is_made(tmp_path: Path, told: tuple[str, str]) -> None:
     """Also behind a proxy, where strangers come from this machine's own address."""

@@ -58,6 +58,8 @@ def test_look_json_is_one_document_and_nothing_else(
     assert face["age"]["low"] < face["age"]["years"] < face["age"]["high"]
     assert face["age"]["band"] in ("50-59", "60-69", "70+")
     assert {"yunet", "face_mesh", "attributes"} <= document["weights"].keys()
+    yunet = document["weights"]["yunet"]
+    assert len(yunet["sha256"]) == 64 and (yunet["terms"], yunet["trained_on"]) == ("permissive", "WIDER FACE")
     assert document["device"].startswith("cpu")
     assert not {"embedding", "labels", "gender", "race"} & face.keys()
 

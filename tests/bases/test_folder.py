@@ -73,3 +73,14 @@ def test_folding_changes_latents_and_nothing_else() -> None:
     by = deviation[:, None, None]
     assert torch.allclose(after.mean, (before.mean - mean[:, None, None]) / by, atol=1e-5)
     assert torch.allclose(after.std, before.std / by, rtol=1e-4)
+
+
+def test_torch_takes_the_threads_that_were_asked_for(nano: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            monkeypatch.setenv("VISAVIS_THREADS", str(threads))
+            read(nano)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -51,7 +51,7 @@ def test_the_verdict_follows_from_the_rate_alone(faces: dict[str, Face]) -> None
             one = match(faces["obama"], faces[name], max_false_match=limit)
             assert (one.same is True) == (one.false_match_rate <= limit)
             assert one.false_match_rate_worst_group >= one.false_match_rate
-            assert {"data", "command", "recipe"} <= one.table.keys()
+            assert {"data", "command"} <= one.table.keys() and sum(one.table["pairs"].values()) > 1e6
 
 
 def test_a_covered_face_is_never_told_a_small_rate_nor_different(faces: dict[str, Face]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from tests.people.conftest import face, looks_of
+from tests.people.conftest import face, looks_of, unit
 
 from visavis.people import persons, schema
 from visavis.people.grouping import group_people, moments, open_questions
@@ -128,6 +128,25 @@ def test_people_who_differ_are_never_joined_or_asked_about(store: Store, put: Ca
     with store.read() as connection:
         asked = [{question.first, question.second} for question in open_questions(connection)]
     assert who(store, first[:2]) not in asked
+
+
+@pytest.mark.parametrize(("person", "low", "high"), [(0, 1e-4, 4e-3), (12, 1e-2, 4e-2)])
+def test_whether_two_may_be_one_is_asked_with_the_rate_that_fits_their_age(
+    store: Store, put: Callable, person: int, low: float, high: float
+) -> None:
+    """Person 12 may be a child: strangers among children score well ten times as often."""
+    looks, other = looks_of(person, 8), looks_of(person + 1, 1)[0]
+    first = looks_of(person, 1)[0]
+    across = unit(other - (other @ first) * first)
+    angle = np.radians(11 if person else 10.5)
+    vectors = unit(np.concatenate([looks[:4], looks[4:] - first + np.cos(angle) * first + np.sin(angle) * across]))
+    for number, vector in enumerate(vectors):
+        put(f"/{number}.jpg", face(vector))
+    do(store, group_people)
+    with store.read() as connection:
+        (question,) = open_questions(connection)
+    assert {question.first, question.second} == who(store, sorted(rows(store)))
+    assert low < question.rate < high
 
 
 def test_a_burst_and_the_two_files_of_a_camera_are_one_moment(store: Store, put: Callable) -> None:

@@ -28,6 +28,8 @@ def test_what_was_asked_is_kept_lost_or_dragged_along(frames: dict[str, Frame]) 
     assert against("mouth open", closed, [broad]).words == "asked for and not seen: mouth open"
     assert against("serious", closed, [broad]) == Against()  # half a smile is neither
     assert against("a person of 30, dark", broad, [closed]).words == ""
+    unseen = against("Smiling, with glasses and a hat", broad, [closed])
+    assert unseen.unseen == ("glasses", "hat") and unseen.words == "asked for and not judged: glasses, hat"
 
 
 def test_one_word_is_said_of_a_look() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,8 @@ def test_what_was_made_is_recognised_as_such(made: Path, portraits: dict[str, Pa
 def test_options_of_the_system_are_options_of_the_command(made: Path, portraits: dict[str, Path]) -> None:
     out = made.parent / "mirrored"
     done = visavis(out, "create", "portrait", portraits["obama"], "", "--n", "1", "--seed", "7", "--mirror")
-    assert done.returncode == 0 and "likeness to this photo" in done.stdout and "a copy" in done.stdout
+    assert done.returncode == 0 and "a copy" in done.stdout
+    assert re.search(r"likeness to this photo \d\.\d\d, copy-paste \d\.\d\d", done.stdout)
     straight, mirrored = (np.asarray(Image.open(folder / "00007.png"), int) for folder in (made, out))
     assert np.abs(straight[:, ::-1] - mirrored).mean() < 5
 
@@ -81,6 +83,15 @@ def test_options_of_the_system_are_options_of_the_command(made: Path, portraits:
 def test_bad_input_is_one_sentence(made: Path, portraits: dict[str, Path], more: list[str], says: str) -> None:
     done = visavis(made.parent / "none", "create", "portrait", portraits["obama"], "", *more)
     assert done.returncode == 2 and says in done.stderr and not (made.parent / "none").exists()
+
+
+def test_weights_of_unknown_terms_are_refused_where_only_permissive_ones_are_allowed(
+    made: Path, portraits: dict[str, Path], tmp_path: Path
+) -> None:
+    more = ("--published", tmp_path, "--licence", "commercial")
+    done = visavis(made.parent / "none", "create", "portrait", portraits["obama"], "", *more)
+    assert done.returncode == 3 and "its terms are unknown and only permissive ones are allowed" in done.stderr
+    assert not (made.parent / "none").exists()
 
 
 def test_a_picture_that_cannot_be_finished_is_not_left_behind(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.run.toy_system_files import write_toy
+from tests.run.toy_system_files import USE, write_toy
 
 import visavis as vv
 from visavis.core import registry
@@ -72,10 +72,28 @@ def test_who_is_missing_doubled_or_a_stranger_is_named(portraits: dict[str, Path
     assert recognised([], shown) == ("person 1 is not recognised", "person 2 is not recognised")
 
 
+def test_every_face_of_a_picture_is_judged(toy: None, home: Path, portraits: dict[str, Path]) -> None:
+    (made,) = portraits_of(asked(portraits["obama"]), {"twice": True}).pictures()
+    assert made.likeness is not None and "person 1 is there 2 times" in made.notes
+    both = asked(portraits["obama"], beside=[portraits["biden"]])
+    (made,) = portraits_of(both).pictures()
+    assert made.likeness is None and made.facts["likeness"] is None
+    assert "1 face was found for 2 people, so that nobody's likeness is told" in made.notes
+    assert "person 2 is not recognised" in made.notes
+    (made,) = portraits_of(both, {"twice": True}).pictures()
+    assert made.likeness is not None and len(made.facts["beside"]) == 1
+    assert {"person 1 is there 2 times", "person 2 is not recognised"} <= set(made.notes)
+
+
 def test_what_the_prompt_asked_and_the_picture_lacks_is_said(toy: None, home: Path, portraits: dict[str, Path]) -> None:
     prompt = "serious, looking straight"
     (made,) = run_of(CreatePortrait(portraits["obama"], prompt, system="toy", n=1, no_consent_check=True)).pictures()
-    assert made.facts["asked"] == {"kept": ("looking straight",), "lost": ("serious",), "dragged": ("smiling",)}
+    assert made.facts["asked"] == {
+        "kept": ("looking straight",),
+        "lost": ("serious",),
+        "dragged": ("smiling",),
+        "unseen": (),
+    }
     assert "asked for and not seen: serious; as on the photo: smiling" in made.notes
 
 
@@ -96,7 +114,11 @@ def test_a_run_judges_each_picture_and_records_how_it_was_made(
     assert (first.seed, second.seed) == (5, 6) and shares == [0.5, 1.0]
     assert first.likeness is not None and first.likeness > 0.8
     facts = first.facts
-    assert facts["system"] == "toy" and facts["seed"] == 5 and facts["options"] == {"mirror": True, "strength": 1.0}
+    assert (
+        facts["system"] == "toy"
+        and facts["seed"] == 5
+        and facts["options"] == {"mirror": True, "strength": 1.0, "twice": False}
+    )
     assert facts["likeness"]["judge"] == "judge_b" and facts["terms"] == "permissive" and facts["notes"] == ["a copy"]
     assert facts["consent"] == [{"state": "not on record", "person": None, "purpose": None, "until": None}]
     empty = next(portraits_of(asked(portraits["obama"]), {"strength": 0.0}).pictures())
@@ -129,13 +151,52 @@ def test_what_cannot_be_done_is_said_before_anything_is_made(
 def test_poor_photos_are_named(toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path) -> None:
     from PIL import Image
 
-    tiny = tmp_path / "tiny.png"
+    tiny = tmp_path / "photo.png"
     image = Image.open(portraits["obama"])
     image.resize((image.width // 10, image.height // 10)).save(tiny)
     assert portraits_of(asked(portraits["obama"])).notes == ()
     note, used = portraits_of(asked(portraits["obama"], more=[tiny])).notes
     assert used == "2 photos are used."
-    assert (note.startswith("tiny.png is poor for this:") and "small" in note) or "tiny" in note
+    assert note.startswith("photo.png is poor for this: tiny")
+    (used,) = portraits_of(asked(portraits["obama"], more=[portraits["obama2"]], beside=[portraits["biden"]])).notes
+    assert used == "2 photos of person 1 are used."
+
+
+def test_poor_photos_are_named_before_anything_is_loaded(
+    toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISAVIS_LICENCE", "commercial")
+    told: list[str] = []
+    with pytest.raises(RefusedError, match="its terms are unknown"):  # whatever the system itself looks at
+        portraits_of(asked(portraits["obama_partial"], published=str(tmp_path)), tell=told.append)
+    assert len(told) == 1 and "is poor for this" in told[0]
+
+
+def test_weights_of_other_terms_are_refused_even_if_the_system_does_not_look(
+    home: Path, portraits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use = USE.replace('terms = "permissive"', 'terms = "research-only"')
+    monkeypatch.syspath_prepend(str(write_toy(tmp_path / "toy", use=use)))
+    _forget()
+    try:
+        assert portraits_of(asked(portraits["obama"])).facts["terms"] == "research-only"
+        monkeypatch.setenv("VISAVIS_LICENCE", "commercial")
+        with pytest.raises(RefusedError, match="toy is refused: its terms are research-only"):
+            portraits_of(asked(portraits["obama"]))
+    finally:
+        _forget()
+
+
+def test_a_system_without_one_of_its_packages_names_that_package(
+    home: Path, portraits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(write_toy(tmp_path / "toy", use="import no_such_package\n" + USE)))
+    _forget()
+    try:
+        with pytest.raises(InputError, match="toy needs the Python package 'no_such_package'"):
+            portraits_of(asked(portraits["obama"]))
+    finally:
+        _forget()
 
 
 def test_consent_is_looked_up_and_recorded(toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from visavis.core.task import option
 class Options:
     mirror: bool = option(False, "turn the picture over")
     strength: float = option(1.0, "how much of the photo is kept", low=0, high=1)
+    twice: bool = option(False, "the face stands there twice")
 
 
 CARD = Card(
@@ -57,6 +58,7 @@ class Ready:
             frame = asked.people[0][0].crop("portrait").pixels.astype(float)
             keep = self.options.strength
             made = np.rint(keep * frame + (1 - keep) * 128).astype(np.uint8)
+            made = np.concatenate([made, made], 1) if self.options.twice else made
             progress((i + 1) / asked.n)
             yield Drawn(made[:, ::-1] if self.options.mirror else made, notes=("a copy",))
 
@@ -66,14 +68,14 @@ def load(spec):
 """
 
 
-def write_toy(folder: Path, card: str = CARD) -> Path:
+def write_toy(folder: Path, card: str = CARD, use: str = USE) -> Path:
     """The folder to put on the path."""
     package, facts = folder / "toy_system", folder / "toy_system-1.0.dist-info"
     package.mkdir(parents=True)
     facts.mkdir()
     (package / "__init__.py").touch()
     (package / "card.py").write_text(card)
-    (package / "use.py").write_text(USE)
+    (package / "use.py").write_text(use)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-system\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text("[visavis.systems]\ntoy = toy_system.card:CARD\n")
     return folder

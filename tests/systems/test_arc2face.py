@@ -43,6 +43,7 @@ def test_from_photos_to_portraits(
     assert np.abs(second.pixels.astype(int) - again.pixels).max() <= 2  # follows from its seed alone
     assert (first.pixels != second.pixels).any() and first.pixels.shape == (128, 128, 3)
     assert first.facts["terms"] == "unknown" and first.facts["weights"].keys() == {"arc2face", "arc2face_people"}
+    assert {facts["terms"] for facts in first.facts["weights"].values()} == {"unknown"}
     (deaf,) = vv.create.portrait(portraits["obama"], "smiling", n=1, seed=5, **options)
     assert deaf.notes == ("arc2face hears no words",)
     assert np.abs(deaf.pixels.astype(int) - first.pixels).max() <= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -213,12 +214,19 @@ def _say_report(report: Report) -> None:
         say(f"{shown(path)}  is gone")
     if len(report.gone) > SKIPPED_SHOWN:
         say(f"{len(report.gone) - SKIPPED_SHOWN} more are gone; --json lists all.")
-    told = [row for row in report.skipped if not row[1].startswith(("not a photo by", "hidden"))]
+    silent = ("not a photo by", "hidden")
+    told = [row for row in report.skipped if not row[1].startswith(silent)]
     for path, reason in told[:SKIPPED_SHOWN]:
         say(f"{shown(path)}  skipped: {reason}")
-    left = len(report.skipped) - len(told[:SKIPPED_SHOWN])
+    kinds = Counter(_kind(path, reason) for path, reason in report.skipped if reason.startswith(silent))
+    kinds["unreadable"] += len(told[SKIPPED_SHOWN:])
+    left = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common() if count)
     if left:
-        say(f"{left} more skipped, such as hidden files and what is no photo; --json lists all.")
+        say(f"more skipped: {left}; --json lists all.")
+
+
+def _kind(path: str, reason: str) -> str:
+    return "hidden" if reason.startswith("hidden") else Path(path).suffix.lower() or "without a suffix"
 
 
 def verdict(found: Found) -> str:

@@ -71,4 +71,6 @@ def _say(one: Match, names: list[str], counts: list[int]) -> None:
         say(f"  {reason}")
     for face, name, count in zip(one.faces, names, counts, strict=True):
         say(f"  {name}: face {face.id} of {count}, box {words.box(face)}; {words.condition(face)}")
-    say(f"  score {one.score:.2f} (no percent); rates measured on {one.table['data']} by `{one.table['command']}`")
+    pairs = f"{sum(one.table['pairs'].values()):,} pairs of strangers"
+    measured = f"rates measured on {pairs} ({one.table['data']}) by `{one.table['command']}`"
+    say(f"  score {one.score:.2f} (no percent); {measured}")

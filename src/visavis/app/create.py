@@ -9,7 +9,7 @@ from typing import Any
 from visavis.app import document
 from visavis.app.say import say
 from visavis.core import weights
-from visavis.core.errors import missing_extra
+from visavis.core.errors import absent
 from visavis.core.progress import track
 from visavis.core.task import Outcome
 from visavis.core.tasks import CreateFaces
@@ -24,9 +24,7 @@ def use(inputs: CreateFaces, quiet: bool) -> Outcome:
     try:
         from visavis.bases.load import base
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("visavis"):
-            raise
-        raise missing_extra("ml", "Making pictures") from error
+        raise absent(error, "Making pictures") from error
     chosen = base(inputs.base)
     chosen.check(inputs.prompt)
     provenance.ready()
@@ -34,7 +32,7 @@ def use(inputs: CreateFaces, quiet: bool) -> Outcome:
     made: list[Pixels] = []
     settings: dict[str, Any] = {"seed": inputs.seed, "steps": inputs.steps, "guidance": inputs.guidance}
     known = {"base": inputs.base, "prompt": inputs.prompt, "terms": chosen.terms}
-    facts = {"task": "create.faces", **known, **settings, "weights": weights.digests(inputs.base)}
+    facts = {"task": "create.faces", **known, **settings, "weights": weights.told(inputs.base)}
     try:
         for picture in track(chosen.pictures(inputs.prompt, inputs.n, **settings), "faces", inputs.n):
             path = folder / f"{inputs.seed + len(made):05d}.png"
@@ -55,6 +53,6 @@ def use(inputs: CreateFaces, quiet: bool) -> Outcome:
         **{name: settings[name] for name in ("steps", "guidance")},
         "pictures": rows,
         "sheet": str(folder / "sheet.png"),
-        **document.origin([entry.name for entry in weights.parts(inputs.base)], time.monotonic() - started),
+        **document.origin([inputs.base], time.monotonic() - started),
     }
     return Outcome(result, None)

@@ -57,9 +57,9 @@ def failed_row(path: str, error: str) -> dict[str, Any]:
 
 
 def origin(names: Iterable[str], seconds: float) -> dict[str, Any]:
-    """What made the answer: device, weights by sha256, seconds."""
-    used = {entry.name: entry.sha256 for entry in weights.entries() if entry.name in set(names)}
-    return {"device": f"{settings().device} ({platform.machine()})", "weights": used, "seconds": round(seconds, 3)}
+    """What made the answer: device, weights with sha256, terms and training data, seconds."""
+    device = f"{settings().device} ({platform.machine()})"
+    return {"device": device, "weights": weights.told(*sorted(set(names))), "seconds": round(seconds, 3)}
 
 
 def _measure(measure: Measure) -> dict[str, Any]:

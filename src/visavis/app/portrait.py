@@ -20,11 +20,10 @@ from visavis.run.runner import portraits
 def use(inputs: CreatePortrait, quiet: bool, options: Mapping[str, Any]) -> Outcome:
     """Writes each picture as soon as it is judged, and at the end (or when stopped) all of them on one sheet."""
     started = time.monotonic()
-    run = portraits(inputs, options, ask=_ask if sys.stdin.isatty() and not quiet else None)
+    tell = (lambda note: None) if quiet else say
+    run = portraits(inputs, options, ask=_ask if sys.stdin.isatty() and not quiet else None, tell=tell)
     folder, made = Path(inputs.out), list[tuple[Path, Made]]()
     if not quiet:
-        for note in run.notes:
-            say(note)
         for consent in run.consents:
             say(f"consent: {consent.words}")
     try:

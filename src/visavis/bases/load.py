@@ -18,10 +18,11 @@ from visavis.bases.quiet import quiet
 from visavis.core import weights
 from visavis.core.catalogue import Terms
 from visavis.core.config import nearest
-from visavis.core.errors import InputError, RefusedError
+from visavis.core.errors import InputError
 from visavis.core.progress import say
 from visavis.core.settings import settings
 from visavis.core.types import Pixels
+from visavis.training.precision import asked_threads
 
 SHIPPED = ("nano",)
 BATCH = 8
@@ -103,20 +104,15 @@ def place(name: str) -> tuple[Path, Terms]:
     if name in SHIPPED:
         folder, terms = weights.folder(name), weights.parts(name)[0].terms
     elif HUB.fullmatch(name) and not Path(name).exists():
-        _allow(name, terms)
+        weights.allow(name, terms)
         folder = hub(name)
     elif Path(name).expanduser().is_dir():
         folder = Path(name).expanduser()
     else:
         known = f"{', '.join(SHIPPED)}, a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub"
         raise InputError(f"There is no base {name!r}; known are {known}.")
-    _allow(name, terms)
+    weights.allow(name, terms)
     return folder, terms
-
-
-def _allow(name: str, terms: Terms) -> None:
-    if settings().commercial and terms != "permissive":
-        raise RefusedError(f"{name} is refused: its terms are {terms} and only permissive ones are allowed here.")
 
 
 def read(folder: Path) -> Any:
@@ -137,6 +133,7 @@ def read(folder: Path) -> Any:
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise InputError(f"{folder} cannot be read: {' '.join(str(error).split())[:200]}") from error
     made.set_progress_bar_config(disable=True)
+    asked_threads()
     return made.to(settings().device)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ COPIES = {
     "research_judge": "attributes_research_judge",
 }
 ADULT = 20
+DECADES = (0, 10, 20, 30, 40, 50, 60, 70, 117)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,7 @@ def _ages(name: str, rows: Portraits, answers: Answers) -> list[Figure]:
     if answers.scale is not None:
         inside = off <= TWO_THIRDS * answers.scale
         figures.append(Figure(f"age.within_range.{name}", float(inside.mean()), *bootstrap(inside), n=len(inside)))
-    for group, mine in _groups(rows):
+    for group, mine in (*_groups(rows), *_decades(rows)):
         part = off[mine]
         value, interval = float(part.mean()), bootstrap(part)
         figures.append(Figure(f"age.mae.{name}.{group}", value, *interval, "years", "lower", len(part)))
@@ -138,6 +140,13 @@ def _groups(rows: Portraits) -> Iterator[tuple[str, NDArray[Any]]]:
     for column in ("gender", "race"):
         for value in np.unique(rows.labels[column]):
             yield str(value).lower().replace(" ", "_"), rows.labels[column] == value
+
+
+def _decades(rows: Portraits) -> Iterator[tuple[str, NDArray[Any]]]:
+    """By the age that the set says; the last one is of all who are older."""
+    years = rows.labels["age"]
+    for low, high in itertools.pairwise(DECADES):
+        yield f"{low}_to_{high - 1}", (years >= low) & (years < high)
 
 
 def _sheet(path: Path, rows: Portraits, years: NDArray[np.floating], count: int = 40) -> None:

@@ -21,6 +21,21 @@ class RefusedError(VisavisError):
     exit_code = 3
 
 
+# Packages, as they are imported, of the extra [ml].
+ML = {"torch", "diffusers", "transformers", "accelerate", "peft", "datasets", "pytorch_metric_learning", "c2pa"}
+ML |= {"huggingface_hub", "tokenizers", "pyarrow", "matplotlib"}  # the last two for figures and data sets
+
+
+def absent(error: ModuleNotFoundError, what: str) -> InputError:
+    """What an import that failed is needed for. Raises the error itself where it is one of visavis' own."""
+    package = (error.name or "").partition(".")[0]
+    if package in ML:
+        return missing_extra("ml", what)
+    if package in ("", "visavis"):
+        raise error
+    return InputError(f"{what} needs the Python package {package!r}, which is not installed.")
+
+
 def missing_extra(extra: str, what: str) -> InputError:
     """What an absent optional dependency is needed for, and the command that adds it."""
     text = f"{what} needs the extra [{extra}]: pip install 'visavis[{extra}]'"

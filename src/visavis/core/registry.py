@@ -15,7 +15,7 @@ from typing import Any
 
 from visavis.core.card import Card
 from visavis.core.config import nearest
-from visavis.core.errors import InputError, missing_extra
+from visavis.core.errors import InputError, absent
 from visavis.core.progress import say
 from visavis.core.task import Task
 from visavis.core.tasks import TASKS
@@ -69,7 +69,7 @@ def systems_for(task: str) -> list[Card]:
 
 
 def part(slug: str, name: str) -> Any:
-    """The module `name` of a system's package; InputError where the extra [ml] is missing."""
+    """The module `name` of a system's package; InputError where a package that it needs is missing."""
     card(slug)
     package = _points()[slug].module.rpartition(".")[0]
     try:
@@ -77,9 +77,7 @@ def part(slug: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name == f"{package}.{name}":
             raise InputError(f"{slug} has no {name}.") from None
-        if (error.name or "").startswith("visavis"):
-            raise
-        raise missing_extra("ml", f"The system {slug}") from error
+        raise absent(error, f"The system {slug}") from error
     return module
 
 

@@ -62,7 +62,7 @@ def path(name: str) -> Path:
     Raises RefusedError where only permissive terms are allowed and these are not, InputError where it cannot be had.
     """
     found = entry(name)
-    _allow(found.file, found.terms)
+    allow(found.file, found.terms)
     if not intact(found.location, found.sha256):
         if found.archive is None:
             raise InputError(
@@ -90,13 +90,18 @@ def parts(name: str) -> list[Entry]:
     return [e for e in entries() if e.name.startswith(f"{name}/")]
 
 
-def digests(*names: str) -> dict[str, str]:
-    """sha256 by entry of what ships under these names, as a file or as a folder; nothing for a user's own."""
-    return {entry.name: entry.sha256 for name in names for entry in found(name)}
+def told(*names: str) -> dict[str, dict[str, str]]:
+    """For records: sha256, terms and what it was trained on, by entry, of what is known under these names, as a file or
+    as a folder; nothing for a user's own."""
+    return {
+        entry.name: {"sha256": entry.sha256, "terms": entry.terms, "trained_on": entry.trained_on}
+        for name in names
+        for entry in found(name)
+    }
 
 
 def found(name: str) -> list[Entry]:
-    """The entries of what ships under a name, as a file or as a folder; none where it does not."""
+    """The entries of what is known under a name, as a file or as a folder; none where it does not."""
     return parts(name) or [entry for entry in entries() if entry.name == name]
 
 
@@ -105,13 +110,19 @@ def user_file(file: str | Path) -> Path:
     found = Path(file).expanduser().absolute()
     if not found.is_file():
         raise InputError(f"The weight file {found} does not exist or is no file.")
-    _allow(str(found), "unknown")
+    allow(str(found), "unknown")
     return found
+
+
+def allow(file: str, terms: Terms) -> None:
+    """Raises RefusedError, naming the file or the system, where only permissive terms are allowed and these are not."""
+    if not _allowed(terms):
+        raise RefusedError(f"{file} is refused: its terms are {terms} and only permissive ones are allowed here.")
 
 
 def allow_folder(folder: str | Path) -> None:
     """For a folder of a user's own weights: RefusedError where only permissive terms are allowed."""
-    _allow(str(folder), "unknown")
+    allow(str(folder), "unknown")
 
 
 def derived(name: str, recipe: str, build: Callable[[Path], bytes]) -> Path:
@@ -236,11 +247,6 @@ def _catalogue() -> dict[str, Entry]:
 
 def _allowed(terms: Terms) -> bool:
     return terms == "permissive" or not settings().commercial
-
-
-def _allow(file: str, terms: Terms) -> None:
-    if not _allowed(terms):
-        raise RefusedError(f"{file} is refused: its terms are {terms} and only permissive ones are allowed here.")
 
 
 def _sidecar(target: Path) -> Path:

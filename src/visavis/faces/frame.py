@@ -57,9 +57,12 @@ def found_in(picture: Pixels, framed: bool = True) -> Frame | None:
     return None if face is None else frame_of(face)
 
 
-def all_in(picture: Pixels) -> list[Frame]:
-    """The frames of all faces of a made picture uint8 [H, W, 3] of several people, the largest first."""
-    return [frame_of(face) for face in find_faces(Photo(canvas(picture), "made picture"))]
+def all_in(picture: Pixels, framed: bool = True) -> list[Frame]:
+    """The frames of all faces of a made picture uint8 [H, W, 3], the middle one first. framed: as for `found_in`, or of
+    several frames side by side."""
+    faces = find_faces(Photo(canvas(picture) if framed else picture, "made picture"))
+    middle = central(faces)
+    return [frame_of(face) for face in sorted(faces, key=lambda face: face is not middle)]
 
 
 def vectors_a(frames: Sequence[Frame]) -> Floats:

@@ -124,7 +124,7 @@ class Calibration:
             same_score=np.array(table["same_person"]["score"]),
             same_rate=np.array(table["same_person"]["rate"]),
             child=np.asarray(child, np.float64),
-            origin=table["origin"],
+            origin={**table["origin"], "pairs": table["pairs"]},
         )
 
     @staticmethod

@@ -48,8 +48,13 @@ def group_people(connection: sa.Connection) -> list[Question]:
     _drop_empty(connection)
     connection.execute(sa.delete(schema.about).where(schema.about.c.key == GROUPED))
     to = dict(zip(found.label.tolist(), people.tolist(), strict=True))
-    rates = calibration().everyone
-    asked = [Question(to[a], to[b], float(rates.at(score)[0])) for a, b, score in found.ask if a in to and b in to]
+    ready = calibration()
+    young = set(found.label[ready.may_be_child(faces.vectors)].tolist())
+    asked = [
+        Question(to[a], to[b], float((ready.children if {a, b} & young else ready.everyone).at(score)[0]))
+        for a, b, score in found.ask
+        if a in to and b in to
+    ]
     connection.execute(
         sa.insert(schema.about).values(key=GROUPED, value=json.dumps([[q.first, q.second, q.rate] for q in asked]))
     )

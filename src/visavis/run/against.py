@@ -1,6 +1,6 @@
 """What a prompt asked of the face and what the picture shows: kept, lost, and dragged along from the photo.
 
-The mesh alone tells it, so that nothing is said of glasses, hair or age.
+The mesh alone tells it: of glasses, hair and the like it is said that nobody looked.
 """
 
 from __future__ import annotations
@@ -20,24 +20,28 @@ QUESTIONS = {
         for name in ("smile", "mouth", "eyes")
     },
 }
+UNSEEN = ("glasses", "sunglasses", "hat", "beard", "moustache", "hair", "earrings", "makeup")
 
 
 @dataclass(frozen=True)
 class Against:
-    """kept, lost: words of the prompt that are seen, or whose contrary is; dragged: contraries that a photo has too.
-    What lies between a word and its contrary is in none."""
+    """kept, lost: words of the prompt that are seen, or whose contrary is; dragged: contraries that a photo has too;
+    unseen: words of the prompt that nothing here can see. What lies between a word and its contrary is in none."""
 
     kept: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     dragged: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
-        """For people; empty where nothing was lost."""
-        if not self.lost:
-            return ""
-        said = f"asked for and not seen: {', '.join(self.lost)}"
-        return said + (f"; as on the photo: {', '.join(self.dragged)}" if self.dragged else "")
+        """For people; empty where all that was asked is seen."""
+        said = {
+            "asked for and not seen": self.lost,
+            "as on the photo": self.dragged,
+            "asked for and not judged": self.unseen,
+        }
+        return "; ".join(f"{what}: {', '.join(words)}" for what, words in said.items() if words)
 
 
 def against(prompt: str, made: Frame, shown: Sequence[Frame]) -> Against:
@@ -45,7 +49,7 @@ def against(prompt: str, made: Frame, shown: Sequence[Frame]) -> Against:
     seen, before = _said(made), [_said(frame) for frame in shown]
     kept, lost, dragged = list[str](), list[str](), list[str]()
     for question, words in QUESTIONS.items():
-        asked = [word for word in words if re.search(rf"\b{word}\b", prompt.lower())]
+        asked = _named(prompt, words)
         if not asked or question not in seen:
             continue
         if seen[question] in asked:
@@ -54,7 +58,11 @@ def against(prompt: str, made: Frame, shown: Sequence[Frame]) -> Against:
         lost += asked
         if any(said.get(question) == seen[question] for said in before):
             dragged.append(seen[question])
-    return Against(tuple(kept), tuple(lost), tuple(dragged))
+    return Against(tuple(kept), tuple(lost), tuple(dragged), tuple(_named(prompt, UNSEEN)))
+
+
+def _named(prompt: str, words: Sequence[str]) -> list[str]:
+    return [word for word in words if re.search(rf"\b{word}\b", prompt.lower())]
 
 
 def _said(frame: Frame) -> dict[str, str]:

@@ -20,7 +20,7 @@ from visavis.faces.judge import JUDGES
 from visavis.run import mark, provenance
 from visavis.run.likeness import ANCHORS, alike
 from visavis.run.output import Made
-from visavis.run.runner import chosen_options, facts_of, needs_weights
+from visavis.run.runner import chosen_options, facts_of, loaded, needs_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def identities(inputs: CreateIdentity, options: Mapping[str, Any] | None = None)
     weights.fetch([*needs("yunet"), *JUDGES, ANCHORS])
     needs_weights(card)
     spec = Spec(inputs.base or card.base, chosen)
-    ready: Ready = registry.part(card.slug, "use").load(spec)
+    ready = loaded(card, spec)
     asked = Invented(inputs.n, inputs.photos, inputs.steps, inputs.guidance)
     ready.check(asked)
     facts = facts_of("create.identity", card, spec, ready, inputs)

@@ -32,11 +32,11 @@ class Likeness:
     @property
     def words(self) -> str:
         """For people: what the numbers mean, in one line."""
-        said = f"likeness to this photo {self.likeness:.2f}"
+        said = f"likeness to this photo {self.likeness:.2f}, copy-paste {self.copy_paste:.2f}"
         if self.likeness > 1:
-            said += ", closer than two photos of one person usually are: may be copied"
+            said += "; closer than two photos of one person usually are: may be copied"
         if self.copy_paste > COPIED:
-            said += ", pose, expression and light are the photo's own"
+            said += "; pose, expression and light are the photo's own"
         return said
 
 

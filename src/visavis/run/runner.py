@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from visavis.core.task import check
 from visavis.core.tasks import CreateIdentity, CreatePortrait
 from visavis.core.types import Face, Photo
 from visavis.faces.analyse import choose, find_faces, needs
-from visavis.faces.frame import Frame, all_in, found_in, frame_of
+from visavis.faces.frame import Frame, all_in, frame_of
 from visavis.faces.judge import JUDGES
 from visavis.run import mark, provenance
 from visavis.run.against import Against, against
@@ -70,16 +70,17 @@ def _judged(
 ) -> tuple[list[Likeness] | None, Against | None, tuple[str, ...]]:
     """The likeness of each person, what came of the prompt where there is one face, and what is to be said of the
     picture."""
+    found = all_in(drawn.pixels, drawn.frame)
     if len(shown) == 1:
-        frame = found_in(drawn.pixels, drawn.frame)
-        if frame is None:
+        if not found:
             return None, None, drawn.notes
-        obeyed = against(prompt, frame, shown[0])
-        return likeness([frame], shown[0]), obeyed, (*drawn.notes, *([obeyed.words] if obeyed.words else []))
-    found = all_in(drawn.pixels)
+        obeyed = against(prompt, found[0], shown[0])
+        also = recognised(found, shown) if len(found) > 1 else ()
+        return likeness(found[:1], shown[0]), obeyed, (*drawn.notes, *filter(None, [obeyed.words]), *also)
     measured = likeness_of_all(found, shown)
     if measured is None:
-        said = [f"{len(found)} faces were found for {len(shown)} people, so that nobody's likeness is told"]
+        count = f"{len(found)} {'face was' if len(found) == 1 else 'faces were'} found"
+        said = [f"{count} for {len(shown)} people, so that nobody's likeness is told"]
     else:
         said = [f"person {number}: {one.words}" for number, one in enumerate(measured[1:], 2)]
     return measured, None, (*drawn.notes, *said, *(recognised(found, shown) if found else ()))
@@ -95,8 +96,10 @@ def portraits(
     *,
     album: str | os.PathLike[str] | None = None,
     ask: Ask | None = None,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> Run:
-    """A run of `create.portrait`. options: of the system, by name; ask: decides where a consent is missing.
+    """A run of `create.portrait`. options: of the system, by name; ask: decides where a consent is missing; tell: hears
+    what is to be said of the photos, before the system is loaded.
 
     Raises InputError for what is no photo, has no face or cannot be asked of the system, RefusedError for want of
     consent or permissive terms; all before anything is loaded that takes long.
@@ -110,12 +113,15 @@ def portraits(
     provenance.ready()
     weights.fetch([*needs("yunet", embedding=True), "cohort", *JUDGES, ANCHORS])
     people = _people(inputs)
+    notes = _poor(people)
+    for note in notes:
+        tell(note)
     consents = [Consent("not checked") for _ in people] if inputs.no_consent_check else look_up(people, album, ask)
     asked = Asked(people, inputs.prompt, inputs.n, inputs.steps, inputs.guidance)
     spec = Spec(inputs.base or card.base, chosen, str(inputs.published or ""))
     if not spec.published:
         needs_weights(card)
-    ready: Ready = registry.part(card.slug, "use").load(spec)
+    ready = loaded(card, spec)
     ready.check(asked)
     facts = {
         **facts_of("create.portrait", card, spec, ready, inputs),
@@ -124,7 +130,7 @@ def portraits(
         "consent": [consent.plain() for consent in consents],
         "photos": [len(faces) for faces in people],
     }
-    return Run(card, asked, ready, inputs.seed, consents, _poor(people), facts)
+    return Run(card, asked, ready, inputs.seed, consents, notes, facts)
 
 
 def facts_of(
@@ -140,9 +146,19 @@ def facts_of(
         "options": plain(spec.options),
         "base": spec.base,
         "terms": ready.terms,
-        "weights": weights.digests(*getattr(ready, "loaded", (spec.base, *own))),
+        "weights": weights.told(*getattr(ready, "loaded", (spec.base, *own))),
         "version": version("visavis"),
     }
+
+
+def loaded(card: Card, spec: Spec) -> Ready:
+    """The system, made ready. Raises RefusedError where only permissive terms are allowed and its are not, even if its
+    own code does not look."""
+    if spec.published:
+        weights.allow_folder(spec.published)
+    ready: Ready = registry.part(card.slug, "use").load(spec)
+    weights.allow(card.slug, ready.terms)
+    return ready
 
 
 def needs_weights(card: Card) -> None:
@@ -173,9 +189,12 @@ def _people(inputs: CreatePortrait) -> tuple[tuple[Face, ...], ...]:
 
 
 def _poor(people: Sequence[Sequence[Face]]) -> tuple[str, ...]:
-    """A sentence on each poor photo and, of several, how many are used: all of them."""
+    """A sentence on each poor photo and, of several of one person, how many are used: all of them."""
     faces = [face for faces in people for face in faces]
     said = [
         f"{face.photo.name} is poor for this: {', '.join(face.quality.words)}." for face in faces if face.quality.words
     ]
-    return (*said, f"{len(faces)} photos are used.") if len(faces) > 1 else tuple(said)
+    for number, theirs in enumerate(people, 1):
+        if len(theirs) > 1:
+            said.append(f"{len(theirs)} photos {f'of person {number} ' if len(people) > 1 else ''}are used.")
+    return tuple(said)

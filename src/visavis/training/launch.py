@@ -15,8 +15,7 @@ from typing import Any, cast
 from visavis.core import registry
 from visavis.core.catalogue import strictest
 from visavis.core.config import changed, nearest, plain, restored
-from visavis.core.errors import InputError, missing_extra
-from visavis.core.settings import settings as machine
+from visavis.core.errors import InputError, absent
 from visavis.training.runs import run_folder
 
 # What needs the bases lies in their room, above this one, and are only named here.
@@ -44,9 +43,7 @@ def recipe(name: str) -> ModuleType:
     try:
         return importlib.import_module(RECIPES[name])
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("visavis"):
-            raise
-        raise missing_extra("ml", "Training") from error
+        raise absent(error, "Training") from error
 
 
 def configured(module: ModuleType, data: str | None, settings: Sequence[str]) -> Any:
@@ -104,8 +101,9 @@ def _on_this_machine() -> None:
     import torch
     from accelerate import PartialState
 
-    if os.environ.get("VISAVIS_THREADS"):
-        torch.set_num_threads(machine().threads)
+    from visavis.training.precision import asked_threads
+
+    asked_threads()
     asked = os.environ.get("VISAVIS_DEVICE")
     if asked == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch sees no GPU here; leave it out, or install torch's CUDA build.")

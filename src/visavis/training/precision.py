@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -12,8 +13,16 @@ import torch
 from accelerate import PartialState
 from torch import Tensor, nn
 
+from visavis.core.settings import settings
+
 Precision = Literal["float32", "bfloat16"]
 TRIES = 3
+
+
+def asked_threads() -> None:
+    """torch takes the threads that were asked for (VISAVIS_THREADS), else its own choice."""
+    if os.environ.get("VISAVIS_THREADS"):
+        torch.set_num_threads(settings().threads)
 
 
 @contextlib.contextmanager

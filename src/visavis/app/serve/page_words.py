@@ -195,7 +195,7 @@ def _caption(record: Mapping[str, Any]) -> list[str]:
         told = Likeness(measured["likeness"], measured["a"], measured["copy_paste"])
         said.append(f"Likeness {told.likeness:.2f}, copy-paste {told.copy_paste:.2f}")
         # What the command line says behind the number.
-        said += [told.words.partition(", ")[2]] if ", " in told.words else []
+        said += [told.words.partition("; ")[2]] if "; " in told.words else []
     elif "likeness" in record:
         said.append("Not judged: no face was found on it, or not one a person")
     if isinstance(record.get("terms"), str):

@@ -291,4 +291,4 @@ def test_info_names_folders_versions_and_threads(
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed here")
 def test_making_pictures_without_torch_says_what_to_install(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["create", "faces", "a woman"]) == 2
-    assert "pip install 'visavis[ml]'" in capsys.readouterr().err
+    assert "pip install '.[ml]'" in capsys.readouterr().err

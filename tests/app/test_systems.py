@@ -29,7 +29,8 @@ def visavis(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess
 def test_a_system_from_another_distribution_is_listed_with_its_card(toy: dict[str, str]) -> None:
     listed = json.loads(visavis(toy, "systems", "--task", "create.portrait", "--json").stdout)["systems"]
     row = next(row for row in listed if row["slug"] == "toy")
-    assert row["terms"] == "none needed" and row["options"]["strength"] == "how much of the photo is kept (1.0, 0 to 1)"
+    assert row["terms"] == "none of its own"
+    assert row["options"]["strength"] == "how much of the photo is kept (1.0, 0 to 1)"
     said = visavis(toy, "card", "toy").stdout
     assert said.startswith("# toy: A copy\n") and "Is a copy a copy?" in said and "Here: not run." in said
     assert "toy: how much of the photo is kept, 1.0 unless given" in " ".join(

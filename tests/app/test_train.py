@@ -16,7 +16,7 @@ without_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is not None
 def test_without_torch_it_says_what_to_install(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     said = capsys.readouterr().err
-    assert "pip install 'visavis[ml]'" in said and "download.pytorch.org/whl/cpu" in said
+    assert "pip install '.[ml]'" in said and "download.pytorch.org/whl/cpu" in said
 
 
 def test_an_unknown_training_is_named_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from visavis.bench.claims import decided, drawn, verdict
+from visavis.bench.claims import _precision, decided, drawn, verdict
 from visavis.bench.pairs import Pair, Pooled, prompts, scored
 from visavis.bench.people import Cosines
 from visavis.faces.analyse import find_faces
 from visavis.faces.frame import frame_of
+from visavis.training.runs import run_folder
 
 
 def of(share: float, people: int = 12) -> Cosines:
@@ -32,6 +34,17 @@ def test_likeness_is_1_for_the_photo_and_0_for_what_all_share() -> None:
     assert of(0.5).likeness() == pytest.approx(0.5, abs=1e-5)
     low, high = of(0.5).interval()
     assert low <= 0.5 + 1e-5 and high >= 0.5 - 1e-5
+
+
+def test_all_runs_of_a_claim_compute_as_the_first_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISAVIS_HOME", str(tmp_path))
+    assert _precision("claim-toy-*-9", "claim-toy-one-0-9") == "auto"
+    folder = run_folder("claim-toy-one-0-9")
+    folder.mkdir(parents=True)
+    kept = {"config": {"schedule": {"precision": "auto"}}, "precision": "bfloat16"}
+    (folder / "run.json").write_text(json.dumps(kept))
+    assert _precision("claim-toy-*-9", "claim-toy-other-0-9") == "bfloat16"
+    assert _precision("claim-toy-*-9", "claim-toy-one-0-9") == "auto"  # what it was begun with, so that it goes on
 
 
 def test_an_effect_is_drawn_over_people_and_seeds_alike_in_both_arms() -> None:

@@ -20,7 +20,7 @@ from visavis.core.errors import InputError
 from visavis.media.write import write_jpeg, write_png
 from visavis.run import provenance
 
-pytest.importorskip("c2pa", reason="c2pa-python is missing: pip install 'visavis[ml]'")
+pytest.importorskip("c2pa", reason="c2pa-python is missing: pip install '.[ml]'")
 
 FACTS = {
     "system": "toy",

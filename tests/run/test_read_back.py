@@ -33,7 +33,7 @@ def unsigned(home: Path, portraits: dict[str, Path], tmp_path: Path) -> Path:
 @pytest.fixture
 def made(unsigned: Path) -> Path:
     """The same, signed."""
-    pytest.importorskip("c2pa", reason="c2pa-python is missing: pip install 'visavis[ml]'")
+    pytest.importorskip("c2pa", reason="c2pa-python is missing: pip install '.[ml]'")
     provenance.sign(unsigned, FACTS)
     sidecar.write(unsigned, FACTS)
     return unsigned

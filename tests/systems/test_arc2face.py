@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,14 +29,26 @@ from visavis.training import launch  # noqa: E402
 
 
 def test_from_photos_to_portraits(
-    faces: Path, nano: Path, home: Path, own_weights: Path, portraits: dict[str, Path]
+    faces: Path,
+    nano: Path,
+    home: Path,
+    own_weights: Path,
+    portraits: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(InputError, match="arc2face lacks its weights"):
         vv.create.portrait(portraits["obama"], system="arc2face", base=str(nano))
-    settings = [f"base={nano}", *QUICK]
+    settings = [f"base={nano}", "white=yes", "gain=3", "align=0.5", *QUICK]
     result, folder = launch.start("arc2face", data=str(faces), settings=settings)
     assert result.finished and -1 <= result.figures["likeness_a"] <= 1
-    assert launch.ship("arc2face").stat().st_size < 16e6
+    shipped = launch.ship("arc2face")
+    assert shipped.stat().st_size < 16e6
+    assert re.search(r"likeness_a: \S+ as trained, \S+ as it ships", capsys.readouterr().err)
+    both = [use.load(Spec(str(nano), Options(), run=run)).module for run in ("", str(folder / "best.safetensors"))]
+    vectors = torch.randn(3, 128)
+    with torch.no_grad():
+        assert torch.allclose(*(module.conditions(vectors) for module in both), atol=2e-2)
+    assert both[0].gain == 3 and not torch.equal(both[0].white, torch.eye(128))
 
     options = {"system": "arc2face", "base": str(nano), "steps": 2}
     first, second = vv.create.portrait(portraits["obama"], n=2, seed=5, **options)
@@ -87,6 +100,19 @@ def test_only_the_word_hears_the_person_and_the_gradient_reaches_it(nano: Path) 
     with torch.no_grad():
         nobody = [module(noisy, level, v, dropped) for v in (vectors, -vectors)]
     assert torch.equal(*nobody)
+
+
+def test_whitened_directions_count_alike_but_for_those_that_hardly_differ(nano: Path) -> None:
+    pipeline = read(nano)
+    module = Arc2Face(pipeline.text_encoder, pipeline.unet, pipeline.tokenizer)
+    torch.manual_seed(0)
+    spread = torch.ones(128)
+    spread[:10], spread[100:] = 5, 1e-4
+    turned = torch.linalg.qr(torch.randn(128, 128)).Q
+    vectors = torch.randn(4000, 128) * spread @ turned
+    module.fit(vectors)
+    made = (vectors @ module.white @ turned.T).std(0)
+    assert made[:10].mean() < 1.5 * made[10:100].mean() and made[100:].max() < 0.01 * made[:10].mean()
 
 
 def test_low_rank_differences_give_the_tuned_network_back() -> None:

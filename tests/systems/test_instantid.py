@@ -15,7 +15,7 @@ from tests.systems.conftest import QUICK  # noqa: E402
 
 import visavis as vv  # noqa: E402
 from visavis.bases.load import read  # noqa: E402
-from visavis.core.card import Spec  # noqa: E402
+from visavis.core.card import Asked, Spec  # noqa: E402
 from visavis.core.errors import InputError  # noqa: E402
 from visavis.faces.analyse import find_faces  # noqa: E402
 from visavis.faces.frame import frame_of, points_in  # noqa: E402
@@ -45,6 +45,10 @@ def test_from_photos_to_portraits(
     (blind,) = vv.create.portrait(portraits["obama"], n=1, seed=5, **options)
     assert blind.notes == ("the prompt alone gave no face: points of a frontal one",)
     ready = use.load(Spec(str(nano), Options(), run=str(folder / "best.safetensors")))
+    for name in ("obama", "biden"):
+        told = Asked(((find_faces(portraits[name])[0],),), "smiling", 1, steps=2)
+        assert len(list(ready(told, 5, lambda share: None))) == 1
+    assert ready._of_prompt.cache_info().hits == 1  # the prompt's own points are looked for once
     own = ready.module.state_dict()
     again = read(nano)
     module = published.load(shipped, again.unet, again.text_encoder)
@@ -79,6 +83,17 @@ def test_at_scale_0_it_is_the_base(nano: Path) -> None:
         module.adapter.scale = module.identity_net_scale = 0.0
         silent = module(noisy, time, text, tokens, points)
     assert torch.equal(silent, plain) and not torch.allclose(loud, plain)
+
+
+def test_untrained_it_leaves_the_base_as_it_was(nano: Path) -> None:
+    """At full scale, so that the first steps need not unlearn noise."""
+    pipeline = read(nano)
+    noisy, time, text = torch.randn(2, 8, 16, 16), torch.tensor([300.0, 700.0]), torch.randn(2, 7, 256)
+    with torch.no_grad():
+        before = pipeline.unet(noisy, time, text, return_dict=False)[0]
+        module = InstantID(pipeline.unet, pipeline.text_encoder).eval()
+        after = module(noisy, time, text, module.tokens(torch.randn(2, 128)), torch.rand(2, 3, 128, 128))
+    assert torch.allclose(before, after, atol=1e-5)
 
 
 def test_points_follow_the_face_and_its_mirror_image(portraits: dict[str, Path]) -> None:

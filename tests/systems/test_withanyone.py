@@ -185,6 +185,18 @@ def test_places_outside_the_boxes_get_exactly_nothing(module: WithAnyone) -> Non
         assert int((~inside).sum()) > 0 and (made[~inside] == 0).all() and (made[inside] != 0).any(-1).all()
 
 
+def test_what_all_faces_share_is_left_out_and_is_as_nobody(nano: Path) -> None:
+    module, maps = WithAnyone(read(nano)), 3 + torch.rand(200, 256, 4, 4)
+    module.apart.fit(maps)
+    vectors = torch.randn(1, 1, 128)
+    shared = maps.mean(0).flatten(1).T[None, None]
+    somebody = maps[:1].flatten(2).transpose(1, 2)[None]
+    with torch.no_grad():
+        mean, none, one = (module.tokens(vectors, places)["sig"] for places in (shared, 0 * shared, somebody))
+    assert torch.allclose(mean, none, atol=1e-5)
+    assert (one - none)[:, :16].abs().mean() > 0.1
+
+
 def test_every_part_learns_and_nothing_of_the_base(nano: Path, home: Path) -> None:
     pipeline = read(nano)
     config = train.Config(nobody=0.0, below=1.0, negatives=50, schedule=train.Schedule(steps=1, batch=4))

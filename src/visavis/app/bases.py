@@ -19,7 +19,7 @@ def bases(
     words: Annotated[bool, typer.Option("--words", help="the words that it knows")] = False,
     as_json: forms.Json = False,
 ) -> None:
-    """The generators that ship: what they do, their size and terms; with --words, what one can be told."""
+    """The generators that visavis knows: what they do, their size and terms; with --words, what one can be told."""
     if name is not None and name not in BASES:
         raise InputError(f"There is no base {name!r}; known are {', '.join(BASES)}.")
     if words:

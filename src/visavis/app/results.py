@@ -13,7 +13,7 @@ def show(pattern: str, folder: str) -> None:
     """Prints every figure whose name (or file) holds the pattern."""
     if not Path(folder).is_dir():
         raise InputError(f"There is no folder {folder} here; run in a checkout or name it with --folder.")
-    rows = [(file, f) for file, f in read(Path(folder)) if pattern in f"{file}.{f.name}"]
+    rows = [(file, f) for file, f in read(Path(folder)) if pattern.replace("/", ".") in f"{file}.{f.name}"]
     if not rows:
         raise InputError(f"No figure is named like {pattern!r}.")
     lines = []

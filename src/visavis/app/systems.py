@@ -22,7 +22,7 @@ def systems(
     licence: forms.Licence = None,
     as_json: forms.Json = False,
 ) -> None:
-    """The systems that ship and those that other distributions bring."""
+    """The systems that visavis knows and those that other distributions bring."""
     forms.set_common(licence=licence)
     shown = list(registry.cards().values()) if task is None else registry.systems_for(task)
     if task is not None and not shown:
@@ -30,7 +30,7 @@ def systems(
         raise InputError(f"No system does {task!r}; there are systems for {', '.join(known)}.")
     rows = [facts(card) for card in shown]
     if settings().commercial:
-        rows = [row for row in rows if row["terms"] in ("permissive", "none needed")]
+        rows = [row for row in rows if row["terms"] in ("permissive", "none of its own")]
     if as_json:
         say_json({"schema": "visavis.systems/1", "systems": rows})
         return
@@ -93,10 +93,8 @@ def lines(chosen: Card) -> list[str]:
 def facts(chosen: Card) -> dict[str, Any]:
     """The card as JSON: what it says, and of which terms its weights are."""
     entries = [entry for name in chosen.weights for entry in weights.found(name)]
-    missing = bool(chosen.weights) and not entries
-    terms = (
-        "not trained yet" if missing else strictest(*(entry.terms for entry in entries)) if entries else "none needed"
-    )
+    lacking = "not trained yet" if chosen.weights else "none of its own"
+    terms = strictest(*(entry.terms for entry in entries)) if entries else lacking
     return {
         "slug": chosen.slug,
         "title": chosen.title,

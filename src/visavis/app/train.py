@@ -35,7 +35,7 @@ def train(
         bool, typer.Option("--ship", help="put the best weights into the shipped ones; alone: no training")
     ] = False,
 ) -> None:
-    """Train one of the networks that visavis ships; on several machines: accelerate launch -m visavis train NAME."""
+    """Train one of the networks that visavis knows; on several machines: accelerate launch -m visavis train NAME."""
     from visavis.training import launch
 
     forms.set_common(threads=threads, device=device)

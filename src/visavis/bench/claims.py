@@ -28,6 +28,7 @@ from visavis.core.card import Card, Claim, Ready, Spec
 from visavis.core.config import changed
 from visavis.core.errors import InputError
 from visavis.core.progress import say
+from visavis.training.runs import run_folder
 
 SAMPLES, SEEDS, NOISES = 20_000, (0, 1), 2
 QUICK = 64  # samples that show that it runs, not what it finds
@@ -181,11 +182,21 @@ def _trained(card: Card, arm: str, settings: Sequence[str], seed: int, samples: 
 
     config = configured(recipe(card.slug), None, settings)
     steps = max(2, samples // config.schedule.batch)
-    told = [*settings, f"schedule.steps={steps}", f"schedule.seed={seed}", "schedule.every=1000"]
-    say(f"{card.slug}: {arm}, seed {seed}")
     name = f"claim-{card.slug}-{arm.replace(' ', '-')}-{seed}-{samples}"
+    warmup, precision = min(config.schedule.warmup, steps // 10), _precision(f"claim-{card.slug}-*-{samples}", name)
+    schedule = {"steps": steps, "seed": seed, "warmup": warmup, "precision": precision, "every": 1000}
+    told = [*settings, *(f"schedule.{key}={value}" for key, value in schedule.items())]
+    say(f"{card.slug}: {arm}, seed {seed}")
     _, folder = start(card.slug, settings=told, run=name, minutes=float("inf"), resume=True)
     return folder / "best.safetensors"
+
+
+def _precision(runs: str, name: str) -> str:
+    """What the first of a claim's runs measured as faster holds for all of them; a run that goes on keeps its own."""
+    if (own := run_folder(name) / "run.json").is_file():
+        return str(json.loads(own.read_text())["config"]["schedule"]["precision"])
+    others = sorted(run_folder(name).parent.glob(f"{runs}/run.json"), key=lambda path: path.stat().st_mtime)
+    return str(json.loads(others[0].read_text())["precision"]) if others else "auto"
 
 
 def _shown(claim: Claim, count: int) -> tuple[list[Somebody] | list[Pair], list[str]]:

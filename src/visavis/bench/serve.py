@@ -138,7 +138,7 @@ def _nonsense(server: Served, top: Path) -> Figure:
     """Answers 500 to what schemathesis makes of the server's own OpenAPI; 503 says that too many wait."""
     program, report = Path(sys.executable).with_name("schemathesis"), top / "asked.har"
     if not program.exists():
-        raise InputError("schemathesis is missing: pip install 'visavis[dev]'.")
+        raise InputError("schemathesis is missing: pip install '.[dev]'.")
     options = ["--max-examples", str(EXAMPLES), "--seed", "0", "--checks", "not_a_server_error", "--no-color"]
     options += ["--report", "har", "--report-har-path", str(report), "--request-timeout", "60", "--continue-on-failure"]
     told = [str(program), "run", f"{server.url}/api/openapi.json", *options]

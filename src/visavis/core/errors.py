@@ -38,7 +38,7 @@ def absent(error: ModuleNotFoundError, what: str) -> InputError:
 
 def missing_extra(extra: str, what: str) -> InputError:
     """What an absent optional dependency is needed for, and the command that adds it."""
-    text = f"{what} needs the extra [{extra}]: pip install 'visavis[{extra}]'"
+    text = f"{what} needs the extra [{extra}]: pip install '.[{extra}]' in visavis' checkout"
     if extra == "ml":
         text += (
             ". On Linux that brings gigabytes of CUDA; where there is no GPU, install torch first: "

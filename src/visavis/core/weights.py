@@ -66,7 +66,8 @@ def path(name: str) -> Path:
     if not intact(found.location, found.sha256):
         if found.archive is None:
             raise InputError(
-                f"{found.location} is {found.state}. Install it again: pip install --force-reinstall visavis-weights"
+                f"{found.location} is {found.state}. Install it again, in visavis' checkout: "
+                "pip install --force-reinstall ./weights"
             )
         sources.fetch(found.archive, found.file, settings().weights)
     return found.location

@@ -41,26 +41,27 @@ WATCHED, JUDGED, SHOWN, EACH = 512, 64, 16, 2
 @dataclass(frozen=True)
 class Config:
     """base: nano, or a folder of it; people: so many of them, chosen by hash (0: all); start: a run's best.safetensors
-    to begin from."""
+    to begin from; level: where most noise levels lie (their logit's mean): above 0 more of a picture is made up."""
 
     data: str = "fairface"
     base: str = "nano"
     start: str = ""
     people: int = 0
+    level: float = 0.0
     rate: float = 3e-4
     weight_decay: float = 0.01
     schedule: Schedule = Schedule(steps=2_000, batch=32, warmup=300, decay=0.25, ema=0.999, clip=1.0, every=15)
 
     def __post_init__(self) -> None:
-        within(self, people=(0, 1e9), rate=(0, 1), weight_decay=(0, 1))
+        within(self, people=(0, 1e9), level=(-4, 4), rate=(0, 1), weight_decay=(0, 1))
 
 
 class People(Faces):
     """Adds `vectors` [B, 128]: recogniser A's, standardised, of raw length; a mirror image has the photo's own. But for
     packs of frames, which keep no whole mesh, also `to_chip` [B, 1, 2, 3], from the view's pixels to A's chip."""
 
-    def __init__(self, rows: Prepared, schedule: Schedule, coder: Any, digest: str) -> None:
-        super().__init__(rows, schedule, coder, digest)
+    def __init__(self, rows: Prepared, schedule: Schedule, coder: Any, digest: str, aligned: bool = False) -> None:
+        super().__init__(rows, schedule, coder, digest, aligned)
         kept = rows.column("vector_a")
         self.vectors = standardised(kept.take(kept.rows(rows.keys)), raw=True)
         meshes: Any = [] if rows.variant == FRAMES else rows.facts["mesh"]

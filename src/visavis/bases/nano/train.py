@@ -1,7 +1,6 @@
 """Trains nano: flow matching in the autoencoder's latents, on captions made of labels and of what perception measures.
 
-`align` asks the middle of the UNet to predict recogniser A's maps of the clean photo (REPA, arXiv 2410.06940), which
-needs fewer steps; A stands in the loss and therefore judges nothing of it.
+`align` asks the middle of the UNet to predict recogniser A's maps of the clean photo (`blocks.losses.align`).
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from visavis.bases.nano.words import LENGTH
 from visavis.blocks.diffusion import objective
 from visavis.blocks.identity.recogniser_a import FEATURES, recogniser_a
 from visavis.blocks.images import to_tensor
+from visavis.blocks.losses.align import MAP, align_loss, aligner, middle
 from visavis.core.catalogue import Terms, strictest
 from visavis.core.config import within
 from visavis.core.errors import InputError
@@ -45,7 +45,6 @@ from visavis.training.precision import fast, plain_attention
 from visavis.training.prepare import Prepared
 from visavis.training.rows import source
 
-MAP = "stage4"  # of A: as many places as the middle of the UNet
 WATCHED = 512  # validation frames
 SHOWN = (
     "",
@@ -94,18 +93,13 @@ class Nano(nn.Module):
         self.register_buffer("deviation", torch.ones(8))
         self.text, self.unet = folder.text_encoder(), folder.unet()
         plain_attention(self.unet)
-        middle, wanted = self.unet.config.block_out_channels[-1], FEATURES[MAP][0]
-        self.aligner = nn.Sequential(nn.Conv2d(middle, 512, 1), nn.SiLU(), nn.Conv2d(512, wanted, 1)) if align else None
+        self.aligner = aligner(self.unet) if align else None
 
     def forward(self, noisy: Tensor, level: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
         """Velocity [B, 8, 16, 16] of latents at levels [B] under tokens [B, 32]; A's maps as the UNet sees them."""
-        kept: list[Tensor] = []
-        handle = self.unet.mid_block.register_forward_hook(lambda *call: kept.append(call[2]))
-        try:
+        with middle(self.unet) as kept:
             said = self.text(tokens)[0]
             velocity: Tensor = self.unet(noisy, objective.timestep(level), said, return_dict=False)[0]
-        finally:
-            handle.remove()
         return velocity, self.aligner(kept[0]) if self.aligner is not None else None
 
 
@@ -151,11 +145,7 @@ def losses(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> tup
     clean, inside = standard(module, batch["latents"]), batch["inside"]
     velocity, maps = module(objective.noised(clean, noise, level), level, batch["tokens"])
     flow = objective.flow_loss(velocity, clean, noise, inside)
-    if maps is None:
-        return flow, flow.new_zeros(())
-    cosine = F.cosine_similarity(maps.float(), batch["maps"].float(), dim=1)
-    seen = F.interpolate(inside, cosine.shape[1:], mode="area")[:, 0]
-    return flow, ((1 - cosine) * seen).sum() / seen.sum().clamp(min=1)
+    return flow, flow.new_zeros(()) if maps is None else align_loss(maps, batch["maps"], inside)
 
 
 def plan(config: Config) -> Plan:

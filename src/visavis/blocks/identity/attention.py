@@ -49,7 +49,15 @@ def call_order(unet: Any) -> list[str]:
     return sorted(published_order(unet), key=lambda name: ("down", "mid", "up").index(name.split("_")[0]))
 
 
-def attach(unet: Any, width: int, form: Form = "decoupled", *, mixing: bool = False, name: str = NAME) -> Adapter:
+def attach(
+    unet: Any,
+    width: int,
+    form: Form = "decoupled",
+    *,
+    mixing: bool = False,
+    silent: bool = False,
+    name: str = NAME,
+) -> Adapter:
     """Puts identity into every cross-attention of a UNet; gives the new layers by their published numbers.
 
     width:  of the tokens
@@ -57,6 +65,7 @@ def attach(unet: Any, width: int, form: Form = "decoupled", *, mixing: bool = Fa
             section 3.3); where shapes allow they start as copies of the text's, as in IP-Adapter's training.
             "masked": WithAnyone's attention with its own query (arXiv 2510.14975), added to the output; it
             starts as nothing. Several may be attached, each by its own name.
+    silent: "decoupled" only: the values start as nothing, so that the base is heard as it was until identity is learnt
     mixing: PhotoVerse's random choice of branches in training (arXiv 2309.05793, concept injection), "decoupled" only
     """
     if mixing and form != "decoupled":
@@ -75,6 +84,8 @@ def attach(unet: Any, width: int, form: Form = "decoupled", *, mixing: bool = Fa
         if form == "decoupled":
             part = DecoupledAttention(width, inner, mixing)
             part.start_from(attention.to_k.weight, attention.to_v.weight)
+            if silent:
+                nn.init.zeros_(part.to_v_ip.weight)
         else:
             part = MaskedAttention(channels, width, attention.heads, inner // attention.heads)
         part.to(attention.to_q.weight)

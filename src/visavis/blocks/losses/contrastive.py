@@ -27,6 +27,19 @@ def info_nce(
         raise ValueError(f"Vectors are [N, D], not {list(made.shape)} and {list(target.shape)}.")
     if not len(made):
         return made.sum()
+    with torch.autocast(made.device.type, enabled=False):  # in bfloat16 the logits would be rounded to 0.04
+        told = None if gallery is None else gallery.float()
+        return _info_nce(made.float(), target.float(), told, temperature, people, gallery_people)
+
+
+def _info_nce(
+    made: Tensor,
+    target: Tensor,
+    gallery: Tensor | None,
+    temperature: float,
+    people: Tensor | None,
+    gallery_people: Tensor | None,
+) -> Tensor:
     query, positive = F.normalize(made, dim=-1), F.normalize(target, dim=-1)
     similar = query @ positive.T
     own = torch.eye(len(made), dtype=torch.bool, device=made.device)

@@ -47,7 +47,8 @@ def identity_loss(made: Tensor, target: Tensor, matched: bool = False) -> Tensor
         raise ValueError(f"Vectors are [B, faces, D], not {list(made.shape)} and {list(target.shape)}.")
     if not made.numel():
         return made.sum()
-    cosine = F.normalize(made, dim=-1) @ F.normalize(target, dim=-1).mT
+    with torch.autocast(made.device.type, enabled=False):  # a product in bfloat16 rounds cosines to 0.004
+        cosine = F.normalize(made.float(), dim=-1) @ F.normalize(target.float(), dim=-1).mT
     count = made.shape[1]
     if not matched:
         return 1 - cosine.diagonal(dim1=1, dim2=2).mean()

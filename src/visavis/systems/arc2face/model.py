@@ -18,14 +18,18 @@ SENTENCE, WORD = "photo of a id person", "id"
 class Arc2Face(nn.Module):
     """text, unet: copies of the base's, both tuned. The vector, brought to the length `gain` (in the paper 1), is
     padded with zeros to the width of the text encoder and takes the place of the word `id`: no projection is learnt.
+    length: of the recogniser's vector.
     padded: the sentence is as long as the encoder's longest, as it was for the authors' weights; else no longer than
     its words, so that no place looks at padding."""
 
     sentence: Tensor
     empty: Tensor
     gain: Tensor
+    white: Tensor
 
-    def __init__(self, text: Any, unet: Any, tokenizer: Any, *, gain: float = 1.0, padded: bool = False) -> None:
+    def __init__(
+        self, text: Any, unet: Any, tokenizer: Any, *, gain: float = 1.0, padded: bool = False, length: int = 128
+    ) -> None:
         super().__init__()
         self.text, self.unet = text, unet
         found = tokenizer(WORD, add_special_tokens=False).input_ids
@@ -35,12 +39,21 @@ class Arc2Face(nn.Module):
         length = tokenizer.model_max_length if padded else len(tokenizer(SENTENCE).input_ids)
         options = {"padding": "max_length", "max_length": length, "return_tensors": "pt"}
         self.register_buffer("gain", torch.tensor(gain))
+        self.register_buffer("white", torch.eye(length))
         self.register_buffer("sentence", tokenizer(SENTENCE, **options).input_ids, persistent=False)
         self.register_buffer("empty", tokenizer("", **options).input_ids, persistent=False)
 
+    @torch.no_grad()
+    def fit(self, vectors: Tensor) -> None:
+        """From now on all directions of vectors count alike that differ between these [N, length], but for those in
+        which they hardly do (whitening by principal components, a tenth of the mean variance added to each). Of
+        recogniser A's, ten of 128 directions hold half of the variance."""
+        sizes, directions = torch.linalg.eigh(torch.cov(vectors.T))
+        self.white.copy_(directions @ torch.diag((sizes + sizes.mean() / 10).rsqrt()) @ directions.T)
+
     def conditions(self, vectors: Tensor) -> Tensor:
-        """Text [B, L, width] that says who: vectors [B, 128] of any length."""
-        word = prompt.pad(self.gain * F.normalize(vectors, dim=-1), self.text.config.hidden_size)
+        """Text [B, L, width] that says who: vectors [B, length], whose own lengths do not matter."""
+        word = prompt.pad(self.gain * F.normalize(vectors @ self.white, dim=-1), self.text.config.hidden_size)
         return prompt.encoded(self.text, self.sentence, self.placeholder, word)
 
     def without_identity(self, count: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from visavis.bases.nano import teach
 from visavis.bases.nano.teach import pinned, terms
 from visavis.blocks.diffusion import objective
 from visavis.blocks.identity.drawn import Crowd
+from visavis.blocks.identity.recogniser_a import FEATURES
+from visavis.blocks.losses.align import MAP, align_loss, aligner, middle
 from visavis.core.catalogue import Terms
 from visavis.core.config import within
+from visavis.core.progress import say
 from visavis.core.ship import ship as ship_arrays
 from visavis.core.types import Pixels
 from visavis.faces import align
@@ -26,7 +30,7 @@ from visavis.faces.embed import CHIP
 from visavis.faces.score import standardised
 from visavis.systems.arc2face.factors import factors
 from visavis.systems.arc2face.model import Arc2Face
-from visavis.systems.arc2face.use import sampled
+from visavis.systems.arc2face.use import put, sampled
 from visavis.training.checkpoint import unpacked
 from visavis.training.loop import Batch, Modules, Plan, Schedule
 from visavis.training.rows import source
@@ -39,21 +43,24 @@ SIZE = align.SIZES["portrait"]
 
 @dataclass(frozen=True)
 class Config(teach.Config):
-    """dropped: share of faces whose vector is not said, for guidance; gain: length of the vector that is said; fresh:
-    the text encoder begins anew; text_rate: times as fast as the UNet the text encoder learns; face: weight of a loss
-    of likeness, which the paper has not, at noise levels up to `below`: for a last stage."""
+    """dropped: share of faces whose vector is not said, for guidance; gain: length of the vector that is said; white:
+    its directions are made to differ alike between people; fresh: the text encoder begins anew; text_rate: times as
+    fast as the UNet the text encoder learns. What the paper has not: align: weight of A's maps (`blocks.losses.align`);
+    face: of a loss of likeness, at noise levels up to `below`: for a last stage."""
 
     dropped: float = 0.1
     gain: float = 1.0
+    white: bool = False
     fresh: bool = False
     text_rate: float = 1.0
+    align: float = 0.0
     face: float = 0.0
     below: float = 0.5
     schedule: Schedule = Schedule(steps=6_000, batch=32, warmup=300, decay=0.25, ema=0.999, clip=1.0, every=15)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within(self, dropped=(0, 1), gain=(1e-3, 1e4), text_rate=(0, 100), face=(0, 10), below=(0, 1))
+        within(self, dropped=(0, 1), gain=(1e-3, 1e4), text_rate=(0, 100), align=(0, 10), face=(0, 10), below=(0, 1))
 
 
 CONFIG = Config()
@@ -65,7 +72,10 @@ def build(config: Config) -> dict[str, nn.Module]:
     text, unet = (copy.deepcopy(p).requires_grad_(True) for p in (pipeline.text_encoder, pipeline.unet))
     if config.fresh:
         text = nano.text_encoder()
-    return {"arc2face": Arc2Face(text, unet, pipeline.tokenizer, gain=config.gain)}
+    module = Arc2Face(text, unet, pipeline.tokenizer, gain=config.gain)
+    if config.align:
+        module.aligner = aligner(unet)
+    return {"arc2face": module}
 
 
 def made_up(config: Config) -> dict[str, Tensor]:
@@ -75,12 +85,14 @@ def made_up(config: Config) -> dict[str, Tensor]:
         "latents": torch.randn(count, 8, 16, 16),
         "inside": torch.ones(count, 1, 16, 16),
         "vectors": torch.randn(count, 128),
+        "maps": torch.rand(count, *FEATURES[MAP]),
         "to_chip": (torch.eye(2, 3) * CHIP / SIZE).expand(count, 1, 2, 3),
     }
 
 
 class Step:
-    """Flow matching on one batch, some of whose people are not said; where asked for, a loss of likeness."""
+    """Flow matching on one batch, some of whose people are not said; where asked for, alignment and a loss of
+    likeness."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -88,13 +100,21 @@ class Step:
 
     def __call__(self, modules: Modules, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         clean = batch["latents"]
-        level, noise = objective.levels(len(clean), clean.device), torch.randn_like(clean)
+        level, noise = objective.levels(len(clean), clean.device, self.config.level), torch.randn_like(clean)
         noisy, nobody = objective.noised(clean, noise, level), torch.rand_like(level) < self.config.dropped
-        velocity = modules["arc2face"](noisy, level, batch["vectors"], nobody)
-        parts = {"diffusion": objective.flow_loss(velocity, clean, noise, batch["inside"])}
+        module = modules["arc2face"]
+        system: Any = getattr(module, "module", module)
+        with middle(system.unet) as kept:
+            velocity = module(noisy, level, batch["vectors"], nobody)
+        total = diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
+        parts = {"diffusion": diffusion}
+        if self.config.align:
+            parts["align"] = align_loss(system.aligner(kept[0]), batch["maps"], batch["inside"])
         if self.likeness is not None:
             parts["face"] = self.likeness(batch, noisy, velocity, level, nobody)
-        yield "arc2face", parts["diffusion"] + self.config.face * parts.get("face", 0.0)
+        for name in parts.keys() - {"diffusion"}:
+            total = total + getattr(self.config, name) * parts[name]
+        yield "arc2face", total
         yield from ((name, part.detach()) for name, part in parts.items())
 
 
@@ -105,7 +125,14 @@ def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tenso
 
 
 def plan(config: Config) -> Plan:
-    return teach.plan(config, build(config), Step(config), loss, _drawn, rates={"text.": config.text_rate})
+    modules, people = build(config), partial(teach.People, aligned=config.align > 0)
+    rates = {"text.": config.text_rate}
+    return teach.plan(config, modules, Step(config), loss, _drawn, people, ready=partial(_ready, config), rates=rates)
+
+
+def _ready(config: Config, module: Any, faces: teach.People) -> None:
+    if config.white:
+        module.fit(torch.from_numpy(faces.vectors))
 
 
 def _drawn(pipeline: Any, module: Any, batch: Batch, seeds: Sequence[int], steps: int) -> Iterator[Pixels]:
@@ -114,14 +141,20 @@ def _drawn(pipeline: Any, module: Any, batch: Batch, seeds: Sequence[int], steps
 
 def ship(config: Config, folder: Path, terms: Terms) -> Path:
     """Ships the best weights as `arc2face`: the text encoder, and low-rank differences of the UNet to the base's; and
-    as `arc2face_people` how the vectors lie of the people that it learnt."""
-    module: Any = build(config)["arc2face"]
+    as `arc2face_people` how the vectors lie of the people that it learnt. Says what the low rank costs."""
+    made = plan(config)
+    module: Any = made.modules["arc2face"]
     base = {name: value.clone() for name, value in module.unet.state_dict().items()}
     module.load_state_dict(unpacked(folder / "best.safetensors", "arc2face"))
-    arrays = {"gain": module.gain}
+    arrays = {"gain": module.gain, "white": module.white}
     arrays |= {f"text.{name}": value.half() for name, value in module.text.state_dict().items()}
     arrays |= {f"unet.{name}": value for name, value in factors(base, module.unet.state_dict()).items()}
-    numbers = {name: value.numpy() for name, value in arrays.items()}
+    numbers = {name: value.clone().numpy() for name, value in arrays.items()}
+    assert made.hooks.validate is not None
+    before = made.hooks.validate(made.modules)["likeness_a"]
+    module.unet.load_state_dict(base)
+    put(module, arrays, "nano")
+    say(f"likeness_a: {before:.3f} as trained, {made.hooks.validate(made.modules)['likeness_a']:.3f} as it ships")
     told: dict[str, Any] = {"terms": terms, "trained_on": config.data, "command": "visavis train arc2face --ship"}
     ship_arrays("arc2face_people", _crowd(config).arrays(), **told)
     return ship_arrays("arc2face", numbers, **told)

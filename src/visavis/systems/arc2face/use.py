@@ -36,7 +36,7 @@ class Ready:
     def __init__(
         self, base: Base, module: Arc2Face, terms: Terms, recogniser: str = "", crowd: Crowd | None = None
     ) -> None:
-        self.base, self.module, self.terms = base, module.eval(), terms
+        self.base, self.module, self.terms = base, module.to(base.pipeline.device).eval(), terms
         self.recogniser, self.crowd = recogniser, crowd
 
     def check(self, asked: Asked | Invented) -> None:
@@ -107,7 +107,8 @@ def load(spec: Spec) -> Ready:
         return Ready(chosen, published.load(spec.published, pipeline), "unknown", recogniser)
     module = Arc2Face(copy.deepcopy(pipeline.text_encoder), copy.deepcopy(pipeline.unet), pipeline.tokenizer)
     if spec.run:
-        module.load_state_dict(unpacked(Path(spec.run), "arc2face"))
+        stored = unpacked(Path(spec.run), "arc2face")
+        module.load_state_dict({name: value for name, value in stored.items() if not name.startswith("aligner.")})
         return Ready(chosen, module, origin(Path(spec.run))["terms"])
     put(module, load_file(weights.path("arc2face")), spec.base)
     crowd = Crowd.from_arrays(load_arrays(weights.path("arc2face_people")))
@@ -120,6 +121,7 @@ def put(module: Arc2Face, stored: dict[str, Tensor], name: str) -> None:
         text = {key.removeprefix("text."): value.float() for key, value in stored.items() if key.startswith("text.")}
         module.text.load_state_dict(text)
         module.gain.copy_(stored["gain"])
+        module.white.copy_(stored["white"])
         add_factors(module.unet, {k.removeprefix("unet."): v for k, v in stored.items() if k.startswith("unet.")})
     except (KeyError, RuntimeError) as error:
         raise InputError(

@@ -100,7 +100,7 @@ class Step:
 
     def __call__(self, modules: Modules, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         clean, dropped = batch["latents"], self.config.dropped
-        level, noise = objective.levels(len(clean), clean.device), torch.randn_like(clean)
+        level, noise = objective.levels(len(clean), clean.device, self.config.level), torch.randn_like(clean)
         # The first part lacks identity, the second both, the third text.
         draw = torch.rand_like(level)
         nobody, nothing = draw < 2 * dropped, (draw >= dropped) & (draw < 3 * dropped)

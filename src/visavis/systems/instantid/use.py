@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,15 @@ from visavis.systems.instantid.model import InstantID
 from visavis.training.checkpoint import origin, unpacked
 
 SIZE = align.SIZES["portrait"]
+KEPT = 1000  # prompts whose points are remembered
 
 
 class Ready:
     def __init__(self, base: Base, module: InstantID, options: Options, terms: Terms) -> None:
-        self.base, self.module, self.options, self.terms = base, module.eval(), options, terms
+        module = module.to(base.pipeline.device).eval()
+        self.base, self.module, self.options, self.terms = base, module, options, terms
+        # The next person's pictures of a prompt follow from the same points.
+        self._of_prompt = lru_cache(KEPT)(self._of_prompt)  # type: ignore[method-assign]
         module.adapter.scale, module.identity_net_scale = options.adapter_scale, options.identity_net_scale
 
     def check(self, asked: Asked) -> None:
@@ -65,12 +70,15 @@ class Ready:
             own = five_points(frame_of(asked.people[0][0]).mesh).astype(np.float64)
             return np.tile(own, (asked.n, 1, 1)), [()] * asked.n
         places, notes = list[NDArray[np.float64]](), list[tuple[str, ...]]()
-        how: dict[str, Any] = {"steps": asked.steps, "guidance": asked.guidance}
-        for picture in self.base.pictures(asked.prompt, asked.n, seed=seeds[0], **how):
-            found = points_in(picture)
+        for found in self._of_prompt(asked.prompt, asked.n, seeds[0], asked.steps, asked.guidance):
             places.append(_TEMPLATE if found is None else found)
             notes.append(("the prompt alone gave no face: points of a frontal one",) if found is None else ())
         return np.stack(places), notes
+
+    def _of_prompt(
+        self, prompt: str, n: int, seed: int, steps: int, guidance: float
+    ) -> list[NDArray[np.float64] | None]:
+        return [points_in(one) for one in self.base.pictures(prompt, n, seed=seed, steps=steps, guidance=guidance)]
 
 
 _TEMPLATE = align.apply(align.invert(align.between_templates("portrait")), align.ARCFACE)

@@ -112,7 +112,7 @@ class Step:
         config, module = self.config, modules["photoverse"]
         system: Any = getattr(module, "module", module)
         clean = batch["latents"]
-        level, noise = objective.levels(len(clean), clean.device), torch.randn_like(clean)
+        level, noise = objective.levels(len(clean), clean.device, config.level), torch.randn_like(clean)
         draw = torch.rand_like(level)
         nobody, nothing = draw < config.dropped, draw < config.dropped / 2
 

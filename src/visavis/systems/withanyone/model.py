@@ -10,7 +10,7 @@ from torch import Tensor
 from visavis.blocks.diffusion.adapter import add_lora, lora_layers, scale_lora
 from visavis.blocks.identity.attention import Boxes, attach, identity
 from visavis.blocks.identity.beside import Beside
-from visavis.blocks.identity.encoder import FeaturesA, chips
+from visavis.blocks.identity.encoder import Apart, FeaturesA, chips
 from visavis.blocks.identity.projector import MlpProjector
 from visavis.blocks.identity.recogniser_a import FEATURES
 
@@ -29,6 +29,7 @@ class WithAnyone(Beside):
         width = unet.config.cross_attention_dim
         self.arcface_in_arc = MlpProjector(LENGTH, 4 * width, width, tokens)
         self.arcface_in_sig = MlpProjector(LENGTH, 4 * width, width, tokens)
+        self.apart = Apart(FEATURES[tower.tokens_of][0])
         self.siglip_in_sig = MlpProjector(FEATURES[tower.tokens_of][0], width, width)
         self.ipa_arc, self.ipa_sig = (attach(unet, width, "masked", name=name) for name in ("arc", "sig"))
         add_lora(unet, RANK)
@@ -58,9 +59,15 @@ class WithAnyone(Beside):
         """arc [B, n K, width] and sig [B, n (16 + K), width], face after face, of vectors [B, n, 128] of raw length and
         places [B, n, 16, 256]."""
         count, flat = len(vectors), vectors.flatten(0, 1)
-        sig = torch.cat([self.siglip_in_sig(places.flatten(0, 1)), self.arcface_in_sig(flat)], 1)
+        sig = torch.cat([self.siglip_in_sig(self._apart(places.flatten(0, 1))), self.arcface_in_sig(flat)], 1)
         arc = self.arcface_in_arc(flat)
         return {name: made.reshape(count, -1, made.shape[-1]) for name, made in (("arc", arc), ("sig", sig))}
+
+    def _apart(self, places: Tensor) -> Tensor:
+        """Without what all faces share; who gives no places, all zero, keeps none and is as the mean face."""
+        maps = places.transpose(1, 2).reshape(len(places), *self.apart.mean.shape)
+        own: Tensor = self.apart(maps).flatten(2).transpose(1, 2) * places.any(2).any(1)[:, None, None]
+        return own
 
     def without_identity(self, vectors: Tensor, places: Tensor) -> dict[str, Tensor]:
         """The other side of guidance: zeros through the projectors, not zero tokens."""

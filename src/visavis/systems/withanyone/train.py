@@ -47,6 +47,7 @@ __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "sh
 
 SIZE = align.SIZES["portrait"]
 MOST_PAIRS = 4  # of a person
+FITTED = 2048  # faces from which the maps' mean and deviation are taken
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ class Step:
         config, module = self.config, modules["withanyone"]
         system: Any = getattr(module, "module", module)
         clean = batch["latents"]
-        level, noise = objective.levels(len(clean), clean.device), torch.randn_like(clean)
+        level, noise = objective.levels(len(clean), clean.device, config.level), torch.randn_like(clean)
         draw = torch.rand_like(level)
         nobody = draw < config.nobody
         nothing = (draw < config.nobody / 2) | (torch.rand_like(level) < config.unsaid)
@@ -263,7 +264,12 @@ def plan(config: Config) -> Plan:
     def people(rows: Prepared, schedule: Schedule, coder: Any, digest: str) -> People:
         return People(rows, schedule, coder, digest, config=config, single=single if rows is train else 0)
 
-    return teach.plan(config, build(config), Step(config), loss, _drawn, people, (train, val))
+    return teach.plan(config, build(config), Step(config), loss, _drawn, people, (train, val), ready=_ready)
+
+
+def _ready(module: Any, faces: People) -> None:
+    rows = np.linspace(0, len(faces.read_at) - 1, min(len(faces.read_at), FITTED)).astype(np.int64)
+    module.apart.fit(torch.from_numpy(faces.read.take(faces.read_at[rows])[:, 0].astype(np.float32)))
 
 
 def terms(config: Config) -> Terms:

@@ -36,8 +36,8 @@ class Arc2Face(nn.Module):
         if len(found) != 1:
             raise InputError(f"Arc2Face puts the person in place of the word {WORD!r}, which this base does not know.")
         self.placeholder = found[0]
-        length = tokenizer.model_max_length if padded else len(tokenizer(SENTENCE).input_ids)
-        options = {"padding": "max_length", "max_length": length, "return_tensors": "pt"}
+        places = tokenizer.model_max_length if padded else len(tokenizer(SENTENCE).input_ids)
+        options = {"padding": "max_length", "max_length": places, "return_tensors": "pt"}
         self.register_buffer("gain", torch.tensor(gain))
         self.register_buffer("white", torch.eye(length))
         self.register_buffer("sentence", tokenizer(SENTENCE, **options).input_ids, persistent=False)

@@ -214,6 +214,7 @@ def test_forget_tells_people_what_stays_and_what_is_out_of_reach(photos: Path, s
     said = say("forget", "#1")
     assert said.startswith("#1 is forgotten: 5 faces on 5 photos.")
     assert "traces of a vector or picture found: 0." in said and "Cannot be reached from here" in said
+    assert "Kept, so that the same files do not bring them back: file hash and box of each face (no biometric)." in said
     (file,) = [line.removeprefix("Receipt: ") for line in said.splitlines() if line.startswith("Receipt: ")]
     assert json.loads(Path(file).read_text())["faces"] == 5
 

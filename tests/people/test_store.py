@@ -19,8 +19,9 @@ from alembic.migration import MigrationContext
 from tests.people.conftest import face, looks_of
 
 from visavis.core.errors import InputError
-from visavis.people import photos, schema
+from visavis.people import persons, photos, schema
 from visavis.people import store as store_module
+from visavis.people.grouping import group_people
 from visavis.people.store import COPY, Store
 
 
@@ -91,18 +92,37 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[]
     return upgrade
 
 
-def test_an_older_album_is_migrated_and_keeps_its_photos(
+def test_an_older_album_is_migrated_and_keeps_its_photos_and_what_was_said(
     store: Store, where: str, put: Callable, next_version: Callable[[], None]
 ) -> None:
-    put("/a.jpg", face(looks_of(1, 1)[0]))
+    for number, vector in enumerate([*looks_of(1, 2), *looks_of(2, 1)]):
+        put(f"/{number}.jpg", face(vector))
+    with store.write() as connection:
+        group_people(connection)
+        persons.split(connection, "#1", [1], "Ana")
+        persons.differ(connection, "Ana", "#1")
+    said = _said(store)
+    assert len(said[0]) > 1 and said[1] and said[2]
     store.close()
     next_version()
     newer = Store(where)
+    assert _said(newer) == said
     with newer.read() as connection:
         assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "0002"
         assert connection.scalar(sa.text("SELECT count(*) FROM more")) == 0
-    assert paths_in(newer) == ["/a.jpg"]
+    assert sorted(paths_in(newer)) == ["/0.jpg", "/1.jpg", "/2.jpg"]
     newer.close()
+
+
+def _said(store: Store) -> tuple[list[tuple[str | None, int]], list[int], list[tuple[int, int]]]:
+    """Names, the faces that a user gave to somebody, and who is not the same."""
+    with store.read() as connection:
+        people = [(person.name, person.faces) for person in persons.people(connection)]
+        by_user = list(connection.scalars(sa.select(schema.face.c.id).where(schema.face.c.by_user)))
+        differ = [
+            tuple(row) for row in connection.execute(sa.select(schema.different.c.first, schema.different.c.second))
+        ]
+    return people, by_user, differ
 
 
 def test_an_older_file_is_copied_before_it_migrates(tmp_path: Path, next_version: Callable[[], None]) -> None:

@@ -226,7 +226,7 @@ def test_shipped_files(place: Place) -> None:
     code, out, _ = place.run(get, env=shipped(place.top, body=b"other"))
     assert code == 2
     assert "cohort.npz is damaged" in out
-    assert "visavis-weights" in out
+    assert "force-reinstall ./weights" in out
 
 
 def test_the_store_imports_nothing_heavy(place: Place) -> None:

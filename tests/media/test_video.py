@@ -321,7 +321,7 @@ def test_ffmpeg_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
 
 def test_without_the_extra_the_command_that_adds_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(InputError, match=r"pip install 'visavis\[video\]'"):
+    with pytest.raises(InputError, match=r"pip install '\.\[video\]'"):
         seconds(Path("a.mp4"))
 
 

@@ -53,8 +53,8 @@ def run(out: Path | None = None, recogniser: Recogniser = A, strangers: Sequence
     everyone = curve_of(sources, faces.groups(), smallest=SMALLEST, seed=SEED, few=[few])
     children = curve_of([faces.children()], faces.bands(), smallest=1e-3, seed=SEED)
     genuine, dropped = same_person(celeba, sets.celeba.labels["name"], everyone)
-    table = table_of(everyone, children, genuine, DATA, recogniser)
-    table["pairs"] = {source.name: source.total for source in (*sources, few)}
+    pairs = {source.name: source.total for source in (*sources, few)}
+    table = table_of(everyone, children, genuine, DATA, recogniser) | {"pairs": pairs}
     table["at_1e-3"] = faces.at(everyone.score_at(1e-3))
     path = _write(out, mixture, child, table, "fairface")
     if recogniser.file is None:
@@ -87,13 +87,14 @@ def run_own(out: Path, recogniser: Recogniser, folders: Sequence[Path]) -> Path:
         raise InputError("Nobody has two photos: put the photos of a person into a subfolder of their own.")
     child = np.append(np.zeros(fit.shape[1]), -1.0)
     data = "own photos: " + ", ".join(folder.name for folder in folders)
-    return _write(out, mixture, child, table_of(everyone, everyone, genuine, data, recogniser), data)
+    pairs = {source.name: source.total for source in sources}
+    return _write(out, mixture, child, table_of(everyone, everyone, genuine, data, recogniser) | {"pairs": pairs}, data)
 
 
 def table_of(
     everyone: Curve, children: Curve, genuine: NDArray[np.float32], data: str, recogniser: Recogniser
 ) -> dict[str, Any]:
-    """The table as `Calibration.of` reads it."""
+    """The table as `Calibration.of` reads it, but for `pairs`: how many of strangers each source gave."""
     rates = np.geomspace(1e-3, 1, 200)
     return {
         "everyone": everyone.row(),

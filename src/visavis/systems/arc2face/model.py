@@ -18,7 +18,7 @@ SENTENCE, WORD = "photo of a id person", "id"
 class Arc2Face(nn.Module):
     """text, unet: copies of the base's, both tuned. The vector, brought to the length `gain` (in the paper 1), is
     padded with zeros to the width of the text encoder and takes the place of the word `id`: no projection is learnt.
-    length: of the recogniser's vector.
+    length: of the recogniser's vectors, or 0: any, and they are said as they are.
     padded: the sentence is as long as the encoder's longest, as it was for the authors' weights; else no longer than
     its words, so that no place looks at padding."""
 
@@ -53,7 +53,8 @@ class Arc2Face(nn.Module):
 
     def conditions(self, vectors: Tensor) -> Tensor:
         """Text [B, L, width] that says who: vectors [B, length], whose own lengths do not matter."""
-        word = prompt.pad(self.gain * F.normalize(vectors @ self.white, dim=-1), self.text.config.hidden_size)
+        own = vectors @ self.white if len(self.white) else vectors
+        word = prompt.pad(self.gain * F.normalize(own, dim=-1), self.text.config.hidden_size)
         return prompt.encoded(self.text, self.sentence, self.placeholder, word)
 
     def without_identity(self, count: int) -> Tensor:

@@ -43,6 +43,9 @@ class Door:
                 await JSONResponse({"error": "There is nothing here."}, 404)(scope, receive, send)
                 return
             if path == UPLOAD and self._held() > self.room:
+                # Clients read the answer only when they have sent all, which the guard has bounded.
+                while (await receive()).get("more_body"):
+                    pass
                 said = "Too many photos lie here already; they are removed an hour after they were sent."
                 await JSONResponse({"error": said}, 503, {"retry-after": "600"})(scope, receive, send)
                 return

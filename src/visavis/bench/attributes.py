@@ -34,7 +34,7 @@ COPIES = {
     "research_judge": "attributes_research_judge",
 }
 ADULT = 20
-DECADES = (0, 10, 20, 30, 40, 50, 60, 70, 117)
+DECADES = (20, 30, 40, 50, 60, 70, 117)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,9 @@ def _decades(rows: Portraits) -> Iterator[tuple[str, NDArray[Any]]]:
     """By the age that the set says; the last one is of all who are older."""
     years = rows.labels["age"]
     for low, high in itertools.pairwise(DECADES):
-        yield f"{low}_to_{high - 1}", (years >= low) & (years < high)
+        mine = (years >= low) & (years < high)
+        if mine.any():
+            yield f"{low}_to_{high - 1}", mine
 
 
 def _sheet(path: Path, rows: Portraits, years: NDArray[np.floating], count: int = 40) -> None:

@@ -45,6 +45,16 @@ def test_its_files_are_small_and_its_numbers_half(nano: Path) -> None:
     assert kinds == {"unet": {"F16"}, "vae": {"F16"}, "text_encoder": {"F32"}}
 
 
+def test_no_file_tells_where_a_part_came_from(nano: Path, tmp_path: Path) -> None:
+    from visavis.bases.nano import folder
+
+    pipeline = read(nano)
+    vae = type(pipeline.vae).from_pretrained(nano / "vae")
+    folder.write(tmp_path / "nano", vae, pipeline.unet, pipeline.text_encoder)
+    for path in (tmp_path / "nano").rglob("*.json"):
+        assert str(tmp_path.parent) not in path.read_text() and str(nano) not in path.read_text(), path
+
+
 def test_the_tokenizer_s_class_is_one_that_older_versions_know(nano: Path) -> None:
     named = json.loads((nano / "tokenizer" / "tokenizer_config.json").read_text())["tokenizer_class"]
     index = json.loads((nano / "model_index.json").read_text())

@@ -104,6 +104,10 @@ def write(folder: Path, vae: AutoencoderKL, unet: UNet2DConditionModel, text: CL
     file's numbers and a half text encoder stops the pipeline."""
     with quiet():
         pipeline_of(vae.half(), unet.half(), text.float()).save_pretrained(folder, max_shard_size=SHARD)
+    for path in folder.glob("*/config.json"):  # diffusers writes where a part was read from: a place of one machine
+        told = json.loads(path.read_text("utf-8"))
+        if told.pop("_name_or_path", None):
+            path.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", "utf-8")
     # transformers 5 writes a name that version 4 does not know.
     known = "PreTrainedTokenizerFast"
     _change(folder / "tokenizer" / "tokenizer_config.json", {"tokenizer_class": known})

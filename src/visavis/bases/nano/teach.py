@@ -84,6 +84,7 @@ def seen(
     """Up to a quarter of a batch's rows, of noise level up to `below`, and recogniser A's vectors [R, faces, 128] of
     what is being made there; the gradient flows to the velocity [B, C, h, w]. A row of a level above 1 is passed over.
 
+    tower, vae: recogniser A (`VectorA`) and the base's decoder, both frozen; noisy, velocity: [B, C, h, w]; level: [B].
     Raises InputError where the batch is of a pack of frames.
     """
     if "to_chip" not in batch:

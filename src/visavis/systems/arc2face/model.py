@@ -18,6 +18,7 @@ SENTENCE, WORD = "photo of a id person", "id"
 class Arc2Face(nn.Module):
     """text, unet: copies of the base's, both tuned. The vector, brought to the length `gain` (in the paper 1), is
     padded with zeros to the width of the text encoder and takes the place of the word `id`: no projection is learnt.
+    aligner: of a training that aligns (`blocks.losses.align`), else none.
     length: of the recogniser's vectors, or 0: any, and they are said as they are.
     padded: the sentence is as long as the encoder's longest, as it was for the authors' weights; else no longer than
     its words, so that no place looks at padding."""
@@ -46,8 +47,8 @@ class Arc2Face(nn.Module):
     @torch.no_grad()
     def fit(self, vectors: Tensor) -> None:
         """From now on all directions of vectors count alike that differ between these [N, length], but for those in
-        which they hardly do (whitening by principal components, a tenth of the mean variance added to each). Of
-        recogniser A's, ten of 128 directions hold half of the variance."""
+        which they hardly do (whitening by principal components, a tenth of the mean variance added to each).
+        Raises RuntimeError for vectors of another length than those it was made for."""
         sizes, directions = torch.linalg.eigh(torch.cov(vectors.T))
         self.white.copy_(directions @ torch.diag((sizes + sizes.mean() / 10).rsqrt()) @ directions.T)
 

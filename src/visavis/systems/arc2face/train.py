@@ -153,7 +153,7 @@ def ship(config: Config, folder: Path, terms: Terms) -> Path:
     assert made.hooks.validate is not None
     before = made.hooks.validate(made.modules)["likeness_a"]
     module.unet.load_state_dict(base)
-    put(module, arrays, "nano")
+    put(module, arrays, config.base)
     say(f"likeness_a: {before:.3f} as trained, {made.hooks.validate(made.modules)['likeness_a']:.3f} as it ships")
     told: dict[str, Any] = {"terms": terms, "trained_on": config.data, "command": "visavis train arc2face --ship"}
     ship_arrays("arc2face_people", _crowd(config).arrays(), **told)

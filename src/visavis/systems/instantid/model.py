@@ -34,7 +34,7 @@ class InstantID(Beside):
         width = unet.config.cross_attention_dim
         self.projector = Resampler(length, width, dim, depth, heads, tokens=tokens)
         self.identity_net = SpatialBranch.of(unet)
-        # Copies of the text's values answer fresh tokens two to four times as loud as they answer words.
+        # Copies of the text's values would answer fresh tokens as if they were words, and louder.
         self.adapter = attach(unet, width, silent=True)
         self.hears, self.identity_net_scale = hears, 1.0
 

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from visavis.blocks.identity.encoder import VectorA, chips  # noqa: E402
 from visavis.blocks.images import to_tensor  # noqa: E402
 from visavis.blocks.losses.contrastive import info_nce  # noqa: E402
-from visavis.blocks.losses.identity import identity_loss, made_vectors, rows_below  # noqa: E402
+from visavis.blocks.losses.identity import identity_loss, made_vectors, rows_below, shaken  # noqa: E402
 from visavis.faces import align  # noqa: E402
 from visavis.media.photo import open_photo  # noqa: E402
 
@@ -95,6 +95,23 @@ def test_the_chip_is_cut_by_the_target_s_points(encoder: VectorA, portraits: dic
     assert right.item() < 1e-3 < 0.5 < wrong.item()
     wrong.backward()
     assert torch.isfinite(latents.grad).all() and latents.grad.abs().sum() > 0
+
+
+def test_a_shaken_face_is_the_same_person(encoder: VectorA, portraits: dict[str, Path]) -> None:
+    image = to_tensor(open_photo(portraits["obama"]).pixels)
+    way = torch.tensor(align.to_template(np.array(POINTS["obama"]), "dlib"))
+    torch.manual_seed(0)
+    ways = shaken(way.float().expand(16, 1, 2, 3))[:, 0]
+    mirrored = torch.linalg.det(ways[:, :, :2]) < 0
+    assert 3 < int(mirrored.sum()) < 13
+    corners = way.new_tensor([[526.0, 216, 1], [467, 216, 1]]).float() @ way.float().T
+    seen = torch.stack([point @ ways.mT for point in torch.tensor([[526.0, 216, 1], [467, 216, 1]])], 1)
+    seen[mirrored] = seen[mirrored] * torch.tensor([-1, 1]) + torch.tensor([150, 0])
+    off = (seen - corners).norm(dim=-1)
+    assert 0.5 < float(off.mean()) < float(off.max()) < 12  # of 150 pixels
+    vectors = encoder(chips(image.expand(16, -1, -1, -1), ways)).vector
+    cosine = torch.cosine_similarity(vectors, encoder(chips(image, way.float())).vector)
+    assert 0.6 < float(cosine.min()) < 0.99
 
 
 def test_without_rows_there_is_no_loss_and_no_decoding(encoder: VectorA) -> None:

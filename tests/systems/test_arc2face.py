@@ -48,6 +48,10 @@ def test_from_photos_to_portraits(
     vectors = torch.randn(3, 128)
     with torch.no_grad():
         assert torch.allclose(*(module.conditions(vectors) for module in both), atol=2e-2)
+    for name, align in (("deaf", "align=0"), ("heard", "align=1")):  # what only the training needs may be new, or gone
+        begun = [*settings, f"start={folder / 'best.safetensors'}", align]
+        result, folder = launch.start("arc2face", data=str(faces), settings=begun, run=name)
+        assert result.finished
     assert both[0].gain == 3 and not torch.equal(both[0].white, torch.eye(128))
 
     options = {"system": "arc2face", "base": str(nano), "steps": 2}

@@ -15,6 +15,7 @@ from tests.systems.conftest import QUICK  # noqa: E402
 
 import visavis as vv  # noqa: E402
 from visavis.bases.load import read  # noqa: E402
+from visavis.bases.nano import teach  # noqa: E402
 from visavis.core.card import Asked, Spec  # noqa: E402
 from visavis.core.errors import InputError  # noqa: E402
 from visavis.faces.analyse import find_faces  # noqa: E402
@@ -60,10 +61,10 @@ def test_from_photos_to_portraits(
 def test_nothing_of_the_base_is_learnt_or_kept(nano: Path) -> None:
     pipeline = read(nano)
     before = {key: value.clone() for key, value in pipeline.unet.state_dict().items()}
-    module = InstantID(pipeline.unet, pipeline.text_encoder)
+    module = teach.aligning(train.CONFIG, InstantID(pipeline.unet, pipeline.text_encoder))
     assert not any("unet" in key or "text" in key for key in module.state_dict())
     batch = train.made_up(train.Config(schedule=train.Schedule(steps=1, batch=2)))
-    next(iter(train.Step(train.Config())({"instantid": module}, batch)))[1].backward()
+    next(iter(train.Step(train.CONFIG)({"instantid": module}, batch)))[1].backward()
     silent = [name for name, value in module.named_parameters() if value.grad is None]
     assert not silent and all(value.grad is None for value in pipeline.unet.parameters())
     assert all(torch.equal(value, before[key]) for key, value in pipeline.unet.state_dict().items())

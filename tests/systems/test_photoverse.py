@@ -14,6 +14,7 @@ pytest.importorskip("peft")
 
 import visavis as vv  # noqa: E402
 from visavis.bases.load import read  # noqa: E402
+from visavis.bases.nano import teach  # noqa: E402
 from visavis.blocks.regions import region  # noqa: E402
 from visavis.core.card import Spec  # noqa: E402
 from visavis.core.errors import InputError  # noqa: E402
@@ -111,11 +112,12 @@ def test_every_part_learns_and_nothing_of_the_base(nano: Path, home: Path) -> No
     pipeline = read(nano)
     before = {key: value.clone() for key, value in pipeline.unet.state_dict().items()}
     config = train.Config(dropped=0.0, below=1.0, schedule=train.Schedule(steps=1, batch=4))
-    module = PhotoVerse(pipeline).eval()  # in training a branch may be left out of a small batch by chance
+    module: Any = teach.aligning(config, PhotoVerse(pipeline))
+    module.eval()  # in training a branch may be left out of a small batch by chance
     assert not any(name in key for key in module.state_dict() for name in ("unet", "tower", "vae", "base_layer"))
     (_, total), *parts = train.Step(config)({"photoverse": module}, train.made_up(config))
     figures = {name: float(value) for name, value in parts}
-    assert figures.keys() == {"diffusion", "face", "words", "values"} and all(v > 0 for v in figures.values())
+    assert figures.keys() == {"diffusion", "align", "face", "words", "values"} and all(v > 0 for v in figures.values())
     total.backward()
     assert not [name for name, value in module.named_parameters() if value.grad is None]
     # A stands beside B, which starts as zero.
@@ -134,7 +136,7 @@ def _wrapped(key: str) -> str:
 
 
 def test_the_face_loss_reaches_the_adapters_alone(nano: Path, home: Path) -> None:
-    weights = {"face": 1.0, "words": 0.0, "values": 0.0, "dropped": 0.0, "below": 1.0}
+    weights = {"face": 1.0, "words": 0.0, "values": 0.0, "dropped": 0.0, "below": 1.0, "align": 0.0}
     config = train.Config(**weights, schedule=train.Schedule(steps=1, batch=4))
     module, batch = PhotoVerse(read(nano)).eval(), train.made_up(config)
     (_, total), *parts = train.Step(config)({"photoverse": module}, batch | {"inside": torch.zeros(4, 1, 16, 16)})
@@ -183,7 +185,7 @@ def test_pseudo_words_take_the_person_s_place_and_move_later_words(module: Photo
 def test_without_the_visual_branch_there_are_words_alone(nano: Path, home: Path) -> None:
     config = train.Config(base=str(nano), visual=False, schedule=train.Schedule(steps=1, batch=2))
     module: Any = train.build(config)["photoverse"]
-    assert {key.split(".")[0] for key in module.state_dict()} == {"apart", "stages", "text_adapter", "lora"}
+    assert {key.split(".")[0] for key in module.state_dict()} == {"aligner", "apart", "stages", "text_adapter", "lora"}
     batch = train.made_up(config)
     (_, total), *_ = train.Step(config)({"photoverse": module.train()}, batch)
     total.backward()

@@ -73,7 +73,7 @@ def test_a_canvas_teaches_the_low_rank_change_alone(faces: Path, nano: Path, hom
     total.backward()
     plan.optimizers["withanyone"].step()
     changed = {key for key, value in module.state_dict().items() if not torch.equal(value, before[key])}
-    assert changed and all(key.startswith("lora.") for key in changed) and module.learnt_two
+    assert changed and all(key.startswith(("lora.", "aligner.")) for key in changed) and module.learnt_two
     one = {key: value[:1] for key, value in batch.items()}
     (drawn,) = train._drawn(read(nano), module, one, [0], 1)
     assert drawn.shape == (128, 128, 3)
@@ -200,15 +200,17 @@ def test_what_all_faces_share_is_left_out_and_is_as_nobody(nano: Path) -> None:
 def test_every_part_learns_and_nothing_of_the_base(nano: Path, home: Path) -> None:
     pipeline = read(nano)
     config = train.Config(nobody=0.0, below=1.0, negatives=50, schedule=train.Schedule(steps=1, batch=4))
-    module = WithAnyone(pipeline)
+    module: Any = teach.aligning(config, WithAnyone(pipeline))
     loud(module)
     assert not any(part in key for key in module.state_dict() for part in ("unet", "tower", "vae", "base_layer"))
     batch = train.made_up(config)
     (_, total), *parts = train.Step(config)({"withanyone": module}, batch)
     figures = {name: float(value) for name, value in parts}
-    assert figures.keys() == {"diffusion", "identity", "contrastive"} and all(value > 0 for value in figures.values())
+    assert figures.keys() == {"diffusion", "align", "identity", "contrastive"} and all(
+        value > 0 for value in figures.values()
+    )
     assert float(total.detach()) == pytest.approx(
-        figures["diffusion"] + 0.1 * (figures["identity"] + figures["contrastive"])
+        figures["diffusion"] + 0.5 * figures["align"] + 0.1 * (figures["identity"] + figures["contrastive"])
     )
     total.backward()
     silent = [name for name, value in module.named_parameters() if value.grad is None or not value.grad.any()]

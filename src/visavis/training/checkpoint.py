@@ -27,6 +27,7 @@ from visavis.core.files import locked, write_whole
 from visavis.core.settings import private_folder
 
 LOG_EVERY = 20  # steps
+ASIDE = "aligner."  # layers that only the training needs begin so
 # What may be another when a run goes on: a rate that was too high, a run made longer, how it is watched.
 FREE = ("rate", "schedule.steps", "schedule.every", "schedule.workers")
 
@@ -165,15 +166,18 @@ def origin(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no best.safetensors of a run, so nothing is known of its terms.") from error
 
 
-def unpacked(path: Path, name: str) -> dict[str, Tensor]:
-    """The float32 state of one module out of a file that `packed` made."""
+def unpacked(path: Path, name: str, whole: bool = True) -> dict[str, Tensor]:
+    """The float32 state of one module out of a file that `packed` made.
+
+    whole: with the layers that only the training needs, an aligner's
+    """
     from safetensors.torch import load_file
 
     prefix = name + "."
     return {
         key.removeprefix(prefix): value.float() if value.is_floating_point() else value
         for key, value in load_file(path).items()
-        if key.startswith(prefix)
+        if key.startswith(prefix) and (whole or not key.startswith(f"{prefix}{ASIDE}"))
     }
 
 

@@ -138,14 +138,16 @@ def _beginning(module: ModuleType, config: Any) -> dict[str, Any]:
 def _begin(modules: dict[str, Any], path: Path) -> None:
     """What that run had no need of begins anew: a critic, a head, the further rows of a head that answers more. What a
     module names as its `own` (numbers of its data) stays as it was made."""
-    from visavis.training.checkpoint import unpacked, widened
+    from visavis.training.checkpoint import ASIDE, unpacked, widened
 
     known = {key: unpacked(path, key) for key in modules}
     try:
         for key, state in known.items():
             if state or not any(known.values()):
                 before = modules[key].state_dict()
-                own = {name: before[name] for name in getattr(modules[key], "own", ())}
+                aside = {name for name in before.keys() ^ state.keys() if name.startswith(ASIDE)}
+                state = {name: value for name, value in state.items() if name not in aside}
+                own = {name: before[name] for name in (*getattr(modules[key], "own", ()), *(aside & before.keys()))}
                 modules[key].load_state_dict(widened(state | own, before))
     except RuntimeError as error:
         raise InputError(f"{path} holds another network {key!r} than this training has.") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,12 +19,15 @@ from visavis.bases.nano.train import Faces, Loss, validation_loss
 from visavis.blocks.diffusion import objective
 from visavis.blocks.diffusion.sample import to_images
 from visavis.blocks.identity.encoder import VectorA
-from visavis.blocks.losses.identity import identity_loss, made_vectors, rows_below
+from visavis.blocks.identity.recogniser_a import FEATURES
+from visavis.blocks.losses.align import MAP, Aligner
+from visavis.blocks.losses.identity import identity_loss, made_vectors, rows_below, shaken
 from visavis.core.catalogue import Terms, strictest
 from visavis.core.config import within
 from visavis.core.errors import InputError
 from visavis.core.types import Floats, Pixels
 from visavis.faces import align
+from visavis.faces.embed import CHIP
 from visavis.faces.frame import found_in, vectors_a
 from visavis.faces.score import standardised
 from visavis.media.sheet import grid
@@ -36,24 +39,38 @@ from visavis.training.splits import by_hash
 
 # Validation faces: of the loss, of likeness, on the sheet; pictures of each there.
 WATCHED, JUDGED, SHOWN, EACH = 512, 64, 16, 2
+FITTED = 2048  # faces from which the mean and deviation of A's maps are taken
 
 
 @dataclass(frozen=True)
 class Config:
     """base: nano, or a folder of it; people: so many of them, chosen by hash (0: all); start: a run's best.safetensors
-    to begin from; level: where most noise levels lie (their logit's mean): above 0 more of a picture is made up."""
+    to begin from; level: where most noise levels lie (their logit's mean): above 0 more of a picture is made up;
+    align: weight of A's maps (`blocks.losses.align`), which no paper has: identity is learnt sooner."""
 
     data: str = "fairface"
     base: str = "nano"
     start: str = ""
     people: int = 0
     level: float = 0.0
+    align: float = 0.5
     rate: float = 3e-4
     weight_decay: float = 0.01
     schedule: Schedule = Schedule(steps=2_000, batch=32, warmup=300, decay=0.25, ema=0.999, clip=1.0, every=15)
 
     def __post_init__(self) -> None:
-        within(self, people=(0, 1e9), level=(-4, 4), rate=(0, 1), weight_decay=(0, 1))
+        within(self, people=(0, 1e9), level=(-4, 4), align=(0, 10), rate=(0, 1), weight_decay=(0, 1))
+
+
+def made_up(count: int) -> dict[str, Tensor]:
+    """Noise in place of a batch of `People`, for measuring speed."""
+    return {
+        "latents": torch.randn(count, 8, 16, 16),
+        "inside": torch.ones(count, 1, 16, 16),
+        "vectors": torch.randn(count, 128),
+        "maps": torch.rand(count, *FEATURES[MAP]),
+        "to_chip": (torch.eye(2, 3) * CHIP / align.SIZES["portrait"]).expand(count, 1, 2, 3),
+    }
 
 
 class People(Faces):
@@ -91,7 +108,7 @@ def seen(
         raise InputError("A loss of likeness needs the whole mesh of each face, which a pack of frames does not keep.")
     rows = rows_below(level, below, max(1, len(level) // 4))
     estimate = objective.clean_estimate(noisy, velocity, level)[rows]
-    return rows, made_vectors(tower, partial(to_images, vae), estimate, batch["to_chip"][rows])
+    return rows, made_vectors(tower, partial(to_images, vae), estimate, shaken(batch["to_chip"][rows]))
 
 
 class Likeness:
@@ -110,6 +127,13 @@ class Likeness:
         tower, vae = (part.to(noisy.device) for part in (self.tower, self.vae))
         rows, made = seen(tower, vae, batch, noisy, velocity, level.masked_fill(nobody, 2), self.below)
         return identity_loss(made, batch["vectors"][rows, None])
+
+
+def aligning(config: Config, module: Any) -> nn.Module:
+    """The module, which has a `unet`, with `aligner` where the training aligns."""
+    if config.align:
+        module.aligner = Aligner(module.unet)
+    return cast(nn.Module, module)
 
 
 def pipeline(config: Config) -> Any:
@@ -136,7 +160,7 @@ def plan(
     step: Callable[[Modules, Batch], Any],
     loss: Loss,
     draw: Draw,
-    people: Callable[[Prepared, Schedule, Any, str], People] = People,
+    people: Callable[[Prepared, Schedule, Any, str, bool], People] = People,
     faces_of: tuple[Prepared, Prepared] | None = None,
     ready: Callable[[Any, Any], None] = lambda module, faces: None,
     rates: Mapping[str, float] | None = None,
@@ -152,12 +176,15 @@ def plan(
     ((name, module),) = modules.items()
     pipeline, (coder, digest) = load.base(config.base).pipeline, _coder(config)
     train, val = faces_of or rows(config)
-    faces, watched = (people(rows, config.schedule, coder, digest) for rows in (train, val))
+    faces, watched = (people(rows, config.schedule, coder, digest, config.align > 0) for rows in (train, val))
     some = np.arange(min(len(val), WATCHED))
     fixed = [watched.batch(rows, np.random.default_rng(0)) for rows in np.array_split(some, min(len(some), 8))]
     judged, shown = (np.arange(min(len(val), count)) for count in (JUDGED, SHOWN))
     portraits = val.column("portrait")
     photos = np.asarray(portraits.take(portraits.rows([val.keys[i] for i in shown])))
+    if config.align:
+        some = np.linspace(0, len(train) - 1, min(len(train), FITTED)).astype(np.int64)
+        cast(Any, module).aligner.fit(faces.batch(some, np.random.default_rng(0))["maps"])
     ready(module, faces)
 
     def pictures(modules: Modules, rows: NDArray[np.int64], steps: int) -> Pixels:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visavis.blocks.identity.encoder import SIDE, Apart
 from visavis.blocks.identity.recogniser_a import FEATURES
 
 MAP = "stage4"  # of A: as many places as the middle of nano's UNet
@@ -24,13 +26,35 @@ def aligner(unet: Any) -> nn.Sequential:
 
 @contextmanager
 def middle(unet: Any) -> Iterator[list[Tensor]]:
-    """What the UNet's middle gives, call by call, inside."""
+    """What the UNet's middle gives, call by call, inside; with what a ControlNet adds to it."""
     kept: list[Tensor] = []
-    handle = unet.mid_block.register_forward_hook(lambda *call: kept.append(call[2]))
+
+    def keep(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        kept.append(named["hidden_states"])
+
+    handle = unet.up_blocks[0].register_forward_pre_hook(keep, with_kwargs=True)
     try:
         yield kept
     finally:
         handle.remove()
+
+
+class Aligner(nn.Module):
+    """For what is told who somebody is: the loss of `align_loss` on maps without what all faces share, which is nearly
+    all of them (98 %). It trains with the UNet and ships with nothing."""
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        self.layers, self.apart = aligner(unet), Apart(FEATURES[MAP][0])
+
+    def fit(self, maps: Tensor) -> None:
+        """maps: [N, C, 4, 4 faces] of some people."""
+        self.apart.fit(torch.cat(maps.split(SIDE, 3)))
+
+    def forward(self, middle: Tensor, maps: Tensor, inside: Tensor) -> Tensor:
+        """middle: [B, C, 4, 4 faces], of faces side by side; maps as wide; inside: [B, 1, H, W]."""
+        apart = torch.cat([self.apart(one) for one in maps.split(SIDE, 3)], 3)
+        return align_loss(self.layers(middle), apart, inside)
 
 
 def align_loss(made: Tensor, maps: Tensor, inside: Tensor) -> Tensor:

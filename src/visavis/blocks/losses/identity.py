@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visavis.blocks.identity.encoder import VectorA, chips
+from visavis.faces.embed import CHIP
 
 
 def rows_below(level: Tensor, below: float, most: int) -> Tensor:
@@ -18,6 +19,17 @@ def rows_below(level: Tensor, below: float, most: int) -> Tensor:
     first: at the lowest ones the noisy picture itself shows who it is, and nothing is left to learn."""
     order = level.argsort(descending=True, stable=True)
     return order[level[order] <= below][:most]
+
+
+def shaken(to_chip: Tensor) -> Tensor:
+    """Affines [..., 2, 3] to A's chip, each turned, scaled and moved a little, half of them mirrored: what fools A
+    hangs on exact pixels, who somebody is does not."""
+    turn, scale, x, y, side = torch.randn(5, *to_chip.shape[:-2], device=to_chip.device).clamp(-2, 2)
+    cosine, sine, side = (0.03 * turn).cos(), (0.03 * turn).sin(), side.sign()
+    linear = torch.stack([torch.stack([side * cosine, -side * sine], -1), torch.stack([sine, cosine], -1)], -2)
+    linear = linear * (1 + 0.03 * scale)[..., None, None]
+    moved = 2 * torch.stack([x, y], -1)[..., None] + CHIP / 2 * (1 - linear.sum(-1, keepdim=True))
+    return torch.cat([linear @ to_chip[..., :2], linear @ to_chip[..., 2:] + moved], -1)
 
 
 def made_vectors(encoder: VectorA, decode: Callable[[Tensor], Tensor], clean: Tensor, to_chip: Tensor) -> Tensor:

@@ -18,15 +18,12 @@ from visavis.bases.nano import teach
 from visavis.bases.nano.teach import pinned, terms
 from visavis.blocks.diffusion import objective
 from visavis.blocks.identity.drawn import Crowd
-from visavis.blocks.identity.recogniser_a import FEATURES
-from visavis.blocks.losses.align import MAP, align_loss, aligner, middle
+from visavis.blocks.losses.align import middle
 from visavis.core.catalogue import Terms
 from visavis.core.config import within
 from visavis.core.progress import say
 from visavis.core.ship import ship as ship_arrays
 from visavis.core.types import Pixels
-from visavis.faces import align
-from visavis.faces.embed import CHIP
 from visavis.faces.score import standardised
 from visavis.systems.arc2face.factors import factors
 from visavis.systems.arc2face.model import Arc2Face
@@ -38,29 +35,26 @@ from visavis.training.splits import by_hash
 
 __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "ship", "terms"]
 
-SIZE = align.SIZES["portrait"]
-
 
 @dataclass(frozen=True)
 class Config(teach.Config):
     """dropped: share of faces whose vector is not said, for guidance; gain: length of the vector that is said; white:
     its directions are made to differ alike between people; fresh: the text encoder begins anew; text_rate: times as
-    fast as the UNet the text encoder learns. What the paper has not: align: weight of A's maps (`blocks.losses.align`);
-    face: of a loss of likeness, at noise levels up to `below`: for a last stage."""
+    fast as the UNet the text encoder learns; face: weight of a loss of likeness, which the paper has not, at noise
+    levels up to `below`: for a last stage."""
 
     dropped: float = 0.1
     gain: float = 1.0
     white: bool = False
-    fresh: bool = False
-    text_rate: float = 1.0
-    align: float = 0.0
+    fresh: bool = True
+    text_rate: float = 2.0
     face: float = 0.0
     below: float = 0.5
     schedule: Schedule = Schedule(steps=6_000, batch=32, warmup=300, decay=0.25, ema=0.999, clip=1.0, every=15)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within(self, dropped=(0, 1), gain=(1e-3, 1e4), text_rate=(0, 100), align=(0, 10), face=(0, 10), below=(0, 1))
+        within(self, dropped=(0, 1), gain=(1e-3, 1e4), text_rate=(0, 100), face=(0, 10), below=(0, 1))
 
 
 CONFIG = Config()
@@ -72,22 +66,12 @@ def build(config: Config) -> dict[str, nn.Module]:
     text, unet = (copy.deepcopy(p).requires_grad_(True) for p in (pipeline.text_encoder, pipeline.unet))
     if config.fresh:
         text = nano.text_encoder()
-    module = Arc2Face(text, unet, pipeline.tokenizer, gain=config.gain)
-    if config.align:
-        module.aligner = aligner(unet)
-    return {"arc2face": module}
+    return {"arc2face": teach.aligning(config, Arc2Face(text, unet, pipeline.tokenizer, gain=config.gain))}
 
 
 def made_up(config: Config) -> dict[str, Tensor]:
     """A batch of noise, for measuring speed."""
-    count = config.schedule.batch
-    return {
-        "latents": torch.randn(count, 8, 16, 16),
-        "inside": torch.ones(count, 1, 16, 16),
-        "vectors": torch.randn(count, 128),
-        "maps": torch.rand(count, *FEATURES[MAP]),
-        "to_chip": (torch.eye(2, 3) * CHIP / SIZE).expand(count, 1, 2, 3),
-    }
+    return teach.made_up(config.schedule.batch)
 
 
 class Step:
@@ -109,7 +93,7 @@ class Step:
         total = diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
         parts = {"diffusion": diffusion}
         if self.config.align:
-            parts["align"] = align_loss(system.aligner(kept[0]), batch["maps"], batch["inside"])
+            parts["align"] = system.aligner(kept[0], batch["maps"], batch["inside"])
         if self.likeness is not None:
             parts["face"] = self.likeness(batch, noisy, velocity, level, nobody)
         for name in parts.keys() - {"diffusion"}:
@@ -125,9 +109,8 @@ def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tenso
 
 
 def plan(config: Config) -> Plan:
-    modules, people = build(config), partial(teach.People, aligned=config.align > 0)
     rates = {"text.": config.text_rate}
-    return teach.plan(config, modules, Step(config), loss, _drawn, people, ready=partial(_ready, config), rates=rates)
+    return teach.plan(config, build(config), Step(config), loss, _drawn, ready=partial(_ready, config), rates=rates)
 
 
 def _ready(config: Config, module: Any, faces: teach.People) -> None:

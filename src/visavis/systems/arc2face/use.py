@@ -107,8 +107,7 @@ def load(spec: Spec) -> Ready:
         return Ready(chosen, published.load(spec.published, pipeline), "unknown", recogniser)
     module = Arc2Face(copy.deepcopy(pipeline.text_encoder), copy.deepcopy(pipeline.unet), pipeline.tokenizer)
     if spec.run:
-        stored = unpacked(Path(spec.run), "arc2face")
-        module.load_state_dict({name: value for name, value in stored.items() if not name.startswith("aligner.")})
+        module.load_state_dict(unpacked(Path(spec.run), "arc2face", whole=False))
         return Ready(chosen, module, origin(Path(spec.run))["terms"])
     put(module, load_file(weights.path("arc2face")), spec.base)
     crowd = Crowd.from_arrays(load_arrays(weights.path("arc2face_people")))

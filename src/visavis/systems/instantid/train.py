@@ -17,13 +17,13 @@ from visavis.bases.nano import teach
 from visavis.bases.nano.teach import pinned, terms
 from visavis.bases.nano.words import LENGTH
 from visavis.blocks.diffusion import objective
+from visavis.blocks.losses.align import middle
 from visavis.core.catalogue import Terms
 from visavis.core.config import within
 from visavis.core.settings import scratch
 from visavis.core.ship import ship_folder
 from visavis.core.types import Pixels
 from visavis.faces import align
-from visavis.faces.embed import CHIP
 from visavis.faces.mesh import five_points
 from visavis.systems.instantid import published
 from visavis.systems.instantid.model import Hears, InstantID
@@ -58,8 +58,8 @@ CONFIG = Config()
 class People(teach.People):
     """Adds the pictures of the five points, `points` [B, 3, 128, 128] in 0..1."""
 
-    def __init__(self, rows: Prepared, schedule: Schedule, coder: Any, digest: str) -> None:
-        super().__init__(rows, schedule, coder, digest)
+    def __init__(self, rows: Prepared, schedule: Schedule, coder: Any, digest: str, aligned: bool = False) -> None:
+        super().__init__(rows, schedule, coder, digest, aligned)
         self.points = np.stack([_in_frame(facts["mesh"]) for facts in rows.facts])
 
     def also(self, rows: NDArray[np.int64], mirrored: NDArray[np.int64]) -> dict[str, Tensor]:
@@ -72,18 +72,14 @@ def build(config: Config) -> dict[str, nn.Module]:
     pipeline = teach.pipeline(config)
     module = InstantID(pipeline.unet, pipeline.text_encoder, hears=config.hears)
     plain_attention(module.identity_net.network)
-    return {"instantid": module}
+    return {"instantid": teach.aligning(config, module)}
 
 
 def made_up(config: Config) -> dict[str, Tensor]:
     """A batch of noise, for measuring speed."""
     count = config.schedule.batch
-    return {
-        "latents": torch.randn(count, 8, 16, 16),
-        "inside": torch.ones(count, 1, 16, 16),
-        "vectors": torch.randn(count, 128),
+    return teach.made_up(count) | {
         "points": torch.rand(count, 3, SIZE, SIZE),
-        "to_chip": (torch.eye(2, 3) * CHIP / SIZE).expand(count, 1, 2, 3),
         "tokens": torch.randint(4, 100, (count, 32)),
     }
 
@@ -109,11 +105,19 @@ class Step:
             "tokens": torch.where(nothing[:, None], torch.from_numpy(_EMPTY).to(clean.device), batch["tokens"]),
         }
         noisy = objective.noised(clean, noise, level)
-        velocity = predicted(modules["instantid"], {**batch, **said}, noisy, level)
-        parts = {"diffusion": objective.flow_loss(velocity, clean, noise, batch["inside"])}
+        module = modules["instantid"]
+        system: Any = getattr(module, "module", module)
+        with middle(system.unet) as kept:
+            velocity = predicted(module, {**batch, **said}, noisy, level)
+        total = diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
+        parts = {"diffusion": diffusion}
+        if self.config.align:
+            parts["align"] = system.aligner(kept[0], batch["maps"], batch["inside"])
         if self.likeness is not None:
             parts["face"] = self.likeness(batch, noisy, velocity, level, nobody)
-        yield "instantid", parts["diffusion"] + self.config.face * parts.get("face", 0.0)
+        for name in parts.keys() - {"diffusion"}:
+            total = total + getattr(self.config, name) * parts[name]
+        yield "instantid", total
         yield from ((name, part.detach()) for name, part in parts.items())
 
 

@@ -151,7 +151,7 @@ def load(spec: Spec) -> Ready:
     if spec.run:
         facts = origin(Path(spec.run))
         module = InstantID(*parts, hears=facts["hears"])
-        module.load_state_dict(unpacked(Path(spec.run), "instantid"))
+        module.load_state_dict(unpacked(Path(spec.run), "instantid", whole=False))
         return Ready(chosen, module, spec.options, facts["terms"])
     terms = strictest(chosen.terms, weights.parts("instantid")[0].terms)
     return Ready(chosen, published.load(weights.folder("instantid"), *parts), spec.options, terms)

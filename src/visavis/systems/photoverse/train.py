@@ -17,6 +17,7 @@ from visavis.bases.nano.teach import pinned, terms
 from visavis.bases.sampling import pictures
 from visavis.blocks.diffusion import objective
 from visavis.blocks.images import to_tensor
+from visavis.blocks.losses.align import middle
 from visavis.blocks.losses.identity import identity_loss
 from visavis.core.catalogue import Terms
 from visavis.core.config import within
@@ -24,7 +25,6 @@ from visavis.core.errors import InputError
 from visavis.core.ship import ship as ship_arrays
 from visavis.core.types import Pixels
 from visavis.faces import align
-from visavis.faces.embed import CHIP
 from visavis.systems.photoverse.model import PhotoVerse
 from visavis.systems.photoverse.use import ladder, masked
 from visavis.training.augment import Augment
@@ -64,17 +64,20 @@ CONFIG = Config()
 class People(teach.People):
     """Adds `reference` [B, 3, 128, 128], each face alone in other light and half of them mirrored."""
 
-    def __init__(self, rows: Prepared, schedule: Schedule, coder: Any, digest: str) -> None:
+    def __init__(self, rows: Prepared, schedule: Schedule, coder: Any, digest: str, aligned: bool = False) -> None:
         if rows.variant == FRAMES:
             raise InputError(f"{rows.name} is a pack of frames: photoverse needs the whole mesh of each face.")
-        super().__init__(rows, schedule, coder, digest)
+        super().__init__(rows, schedule, coder, digest, aligned)
         self.meshes = rows.facts["mesh"]
         self.portraits = rows.column("portrait")
-        self.at = self.portraits.rows(rows.keys)
+        self.portraits_at = self.portraits.rows(rows.keys)
 
     def batch(self, rows: NDArray[np.int64], random: np.random.Generator) -> dict[str, Tensor]:
         made = super().batch(rows, random)
-        views = [self._reference(*one, random) for one in zip(rows, self.portraits.take(self.at[rows]), strict=True)]
+        views = [
+            self._reference(*one, random)
+            for one in zip(rows, self.portraits.take(self.portraits_at[rows]), strict=True)
+        ]
         return made | {"reference": to_tensor(np.stack(views))}
 
     def _reference(self, row: np.int64, portrait: Pixels, random: np.random.Generator) -> Pixels:
@@ -86,19 +89,15 @@ class People(teach.People):
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The module that is trained, by name."""
-    return {"photoverse": PhotoVerse(teach.pipeline(config), config.visual)}
+    return {"photoverse": teach.aligning(config, PhotoVerse(teach.pipeline(config), config.visual))}
 
 
 def made_up(config: Config) -> dict[str, Tensor]:
     """A batch of noise, for measuring speed."""
     count = config.schedule.batch
-    return {
-        "latents": torch.randn(count, 8, 16, 16),
-        "inside": torch.ones(count, 1, 16, 16),
-        "vectors": torch.randn(count, 128),
+    return teach.made_up(count) | {
         "tokens": torch.randint(4, 100, (count, 32)),
         "reference": torch.rand(count, 3, SIZE, SIZE) * 2 - 1,
-        "to_chip": (torch.eye(2, 3) * CHIP / SIZE).expand(count, 1, 2, 3),
     }
 
 
@@ -120,11 +119,14 @@ class Step:
         ids = torch.where(nothing[:, None], system.empty, batch["tokens"])
         text = torch.where(nobody[:, None, None], system.without_identity(ids), system.said(ids, words))
         noisy = objective.noised(clean, noise, level)
-        velocity = module(noisy, objective.timestep(level), text, seen * ~nobody[:, None, None])
+        with middle(system.unet) as kept:
+            velocity = module(noisy, objective.timestep(level), text, seen * ~nobody[:, None, None])
         diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
 
         total, parts = diffusion, {"diffusion": diffusion}
         parts["words"], parts["values"] = words.abs().mean(), system.values(seen).abs().mean()
+        if config.align:
+            parts["align"] = system.aligner(kept[0], batch["maps"], batch["inside"])
         if config.face:
             told = level.masked_fill(nobody, 2)
             rows, made = teach.seen(system.tower, system.vae, batch, noisy, velocity, told, config.below)
@@ -150,7 +152,7 @@ def plan(config: Config) -> Plan:
 
 
 def _ready(module: Any, faces: People) -> None:
-    rows = np.linspace(0, len(faces.at) - 1, min(len(faces.at), FITTED)).astype(np.int64)
+    rows = np.linspace(0, len(faces.portraits_at) - 1, min(len(faces.portraits_at), FITTED)).astype(np.int64)
     random = np.random.default_rng(0)
     with fast(module.tower):
         module.fit(faces.batch(part, random)["reference"] for part in np.array_split(rows, -(-len(rows) // 64)))
@@ -167,7 +169,7 @@ def ship(config: Config, folder: Path, terms: Terms) -> Path:
     """Ships the best weights as `photoverse`; of both branches only."""
     if not config.visual:
         raise InputError("This run has no visual branch: it is an arm of the claim and does not ship.")
-    stored = unpacked(folder / "best.safetensors", "photoverse")
+    stored = unpacked(folder / "best.safetensors", "photoverse", whole=False)
     numbers = {name: value.half().numpy() for name, value in stored.items()}
     command = "visavis train photoverse --ship"
     return ship_arrays("photoverse", numbers, terms=terms, trained_on=config.data, command=command)

@@ -83,7 +83,9 @@ def load(spec: Spec) -> Ready:
     chosen = with_unet(spec.base)
     if spec.run:
         facts = origin(Path(spec.run))
-        module = filled(chosen.pipeline, unpacked(Path(spec.run), "photoverse"), spec.base, facts["visual"])
+        module = filled(
+            chosen.pipeline, unpacked(Path(spec.run), "photoverse", whole=False), spec.base, facts["visual"]
+        )
         return Ready(chosen, module, spec.options, facts["terms"])
     from safetensors.torch import load_file
 

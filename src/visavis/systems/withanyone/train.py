@@ -25,6 +25,7 @@ from visavis.bases.nano.train import maps, tokens
 from visavis.bases.nano.words import END, LENGTH, PAD, START, WORDS
 from visavis.bases.sampling import pictures
 from visavis.blocks.diffusion import objective
+from visavis.blocks.losses.align import middle
 from visavis.blocks.losses.contrastive import info_nce
 from visavis.blocks.losses.identity import identity_loss
 from visavis.core.catalogue import Terms, strictest
@@ -33,7 +34,6 @@ from visavis.core.errors import InputError
 from visavis.core.ship import ship as ship_arrays
 from visavis.core.types import Pixels
 from visavis.faces import align
-from visavis.faces.embed import CHIP
 from visavis.systems.withanyone import boxes
 from visavis.systems.withanyone.model import WithAnyone
 from visavis.systems.withanyone.use import ladder, network
@@ -90,11 +90,19 @@ class People(teach.People):
     """
 
     def __init__(
-        self, rows: Prepared, schedule: Schedule, coder: Any, digest: str, *, config: Config, single: int
+        self,
+        rows: Prepared,
+        schedule: Schedule,
+        coder: Any,
+        digest: str,
+        aligned: bool = False,
+        *,
+        config: Config,
+        single: int,
     ) -> None:
         if rows.variant == FRAMES:
             raise InputError(f"{rows.name} is a pack of frames: withanyone needs the whole mesh of each face.")
-        super().__init__(rows, schedule, coder, digest)
+        super().__init__(rows, schedule, coder, digest, aligned)
         self.config = config
         self.read = maps(rows)
         self.read_at = self.read.rows(rows.keys)
@@ -154,11 +162,10 @@ def side_by_side(made: dict[str, Tensor]) -> dict[str, Tensor]:
     count = len(made["latents"])
     beside = {name: values.roll(-(count // 2), 0) for name, values in made.items()}
     whole = {name: torch.cat([made[name], beside[name]], 1) for name in ("vectors", "shown", "places", "people")}
+    whole |= {name: torch.cat([made[name], beside[name]], 3) for name in ("latents", "inside", "maps") if name in made}
     moved = beside["to_chip"].clone()
     moved[..., 2] -= SIZE * moved[..., 0]
     return whole | {
-        "latents": torch.cat([made["latents"], beside["latents"]], 3),
-        "inside": torch.cat([made["inside"], beside["inside"]], 3),
         "tokens": torch.stack([_joined(*both) for both in zip(made["tokens"], beside["tokens"], strict=True)]),
         "to_chip": torch.cat([made["to_chip"], moved], 1),
         "boxes": boxes.columns(2, 2 * SIZE, SIZE).expand(count, -1, -1),
@@ -179,20 +186,17 @@ def build(config: Config) -> dict[str, nn.Module]:
     if config.canvas:
         module.requires_grad_(False)
         module.wide(True)
-    return {"withanyone": module}
+    return {"withanyone": teach.aligning(config, module)}
 
 
 def made_up(config: Config) -> dict[str, Tensor]:
     """A batch of noise, for measuring speed."""
     count = config.schedule.batch
-    made = {
-        "latents": torch.randn(count, 8, 16, 16),
-        "inside": torch.ones(count, 1, 16, 16),
+    made = teach.made_up(count) | {
         "tokens": torch.randint(4, 100, (count, LENGTH)),
         "vectors": torch.randn(count, 1, 128),
         "shown": torch.randn(count, 1, 128),
         "places": torch.rand(count, 1, 16, 256),
-        "to_chip": (torch.eye(2, 3) * CHIP / SIZE).expand(count, 1, 2, 3),
         "people": torch.arange(count)[:, None],
     }
     gallery = {"gallery": torch.randn(config.negatives, 128), "others": torch.arange(config.negatives) + count}
@@ -219,9 +223,12 @@ class Step:
             "places": batch["places"] * ~nobody[:, None, None, None],
         }
         system.weigh(float(torch.rand(())))
-        velocity = predicted(module, {**batch, **said}, level, noise)
+        with middle(system.unet) as kept:
+            velocity = predicted(module, {**batch, **said}, level, noise)
         total = diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
         parts = {"diffusion": diffusion}
+        if config.align:
+            parts["align"] = system.aligner(kept[0], batch["maps"], batch["inside"])
         if config.identity or config.contrastive:
             noisy, told = objective.noised(clean, noise, level), level.masked_fill(nobody, 2)
             rows, made = teach.seen(system.tower, system.vae, batch, noisy, velocity, told, config.below)
@@ -229,7 +236,8 @@ class Step:
             parts["identity"] = identity_loss(made, target)
             both = made.flatten(0, 1), target.flatten(0, 1)
             parts["contrastive"] = info_nce(*both, batch["gallery"], people=who, gallery_people=batch["others"])
-            total = diffusion + config.identity * parts["identity"] + config.contrastive * parts["contrastive"]
+        for name in parts.keys() - {"diffusion"}:
+            total = total + getattr(config, name) * parts[name]
         yield "withanyone", total
         yield from ((name, part.detach()) for name, part in parts.items())
 
@@ -261,8 +269,8 @@ def plan(config: Config) -> Plan:
         more, val = usable(source(config.pairs), 2, 2)
         train = _with(train, more)
 
-    def people(rows: Prepared, schedule: Schedule, coder: Any, digest: str) -> People:
-        return People(rows, schedule, coder, digest, config=config, single=single if rows is train else 0)
+    def people(rows: Prepared, schedule: Schedule, coder: Any, digest: str, aligned: bool) -> People:
+        return People(rows, schedule, coder, digest, aligned, config=config, single=single if rows is train else 0)
 
     return teach.plan(config, build(config), Step(config), loss, _drawn, people, (train, val), ready=_ready)
 
@@ -318,7 +326,7 @@ def _drawn(pipeline: Any, module: Any, batch: Batch, seeds: Sequence[int], steps
 def ship(config: Config, folder: Path, terms: Terms) -> Path:
     """Ships the best weights as `withanyone`; those of two people are in it where the run, or the one that it began
     from, was of canvases."""
-    stored = unpacked(folder / "best.safetensors", "withanyone")
+    stored = unpacked(folder / "best.safetensors", "withanyone", whole=False)
     numbers = {name: value.half().numpy() for name, value in stored.items()}
     trained_on = "+".join(filter(None, (config.data, config.pairs)))
     return ship_arrays(

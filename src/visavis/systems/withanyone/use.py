@@ -112,7 +112,7 @@ def load(spec: Spec) -> Ready | published.Ready:
     if spec.published:
         return published.Ready(chosen, Path(spec.published).expanduser(), spec.options)
     if spec.run:
-        stored, terms = unpacked(Path(spec.run), "withanyone"), origin(Path(spec.run))["terms"]
+        stored, terms = unpacked(Path(spec.run), "withanyone", whole=False), origin(Path(spec.run))["terms"]
     else:
         from safetensors.torch import load_file
 

@@ -22,7 +22,8 @@ CARD = Card(
     ),
     limits=(
         "It hears no words: n pictures differ by chance alone. 128 px, one face, near-frontal. It saw some 23,000 "
-        "people where the paper's saw a million: expect a cousin."
+        "people where the paper's saw a million: expect a cousin. Not the paper's: its text encoder begins anew, and "
+        "in training the UNet's middle predicts what of recogniser A's maps tells people apart."
     ),
     base="nano",
     options=Options,

@@ -28,7 +28,8 @@ CARD = Card(
     ),
     limits=(
         "128 px, one face on one template: the points carry yaw and mouth, hardly place. Small faces in large scenes "
-        "are not covered."
+        "are not covered. Not the paper's: in training the UNet's middle predicts what of recogniser A's maps tells "
+        "people apart."
     ),
     base="nano",
     options=Options,

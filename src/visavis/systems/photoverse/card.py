@@ -26,7 +26,8 @@ CARD = Card(
     limits=(
         "128 px, one face, near-frontal. Recogniser A's maps stand in for the paper's image tower, and the picture is "
         "the face's own frame where the paper's is three times as wide. Learnt from single photos: it partly copies "
-        "their pose and light. Its pseudo-words take the place of nano's free word x0, which a prompt may name once."
+        "their pose and light. Its pseudo-words take the place of nano's free word x0, which a prompt may name once. "
+        "Not the paper's: in training the UNet's middle predicts what of recogniser A's maps tells people apart."
     ),
     base="nano",
     options=Options,

@@ -29,7 +29,8 @@ CARD = Card(
         "One person at 128 px, or two in a picture of 256 x 128 px that was learnt from two portraits side by side: a "
         "simulation of group photos. Recogniser A's map stands in for the paper's image tower. Pairs of photos come "
         "from fewer than 200 people where the paper's come from some 25,000. The authors' layout (beside FLUX.1) is "
-        "tested; it was not run with the published weights here."
+        "tested; it was not run with the published weights here. Not the paper's: in training the UNet's "
+        "middle predicts what of recogniser A's maps tells people apart."
     ),
     base="nano",
     options=Options,

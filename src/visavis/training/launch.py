@@ -136,8 +136,8 @@ def _beginning(module: ModuleType, config: Any) -> dict[str, Any]:
 
 
 def _begin(modules: dict[str, Any], path: Path) -> None:
-    """What that run had no need of begins anew: a critic, a head, the further rows of a head that answers more. What a
-    module names as its `own` (numbers of its data) stays as it was made."""
+    """What that run had no need of begins anew: a critic, a head, the further rows of a head that answers more, an
+    aligner. What a module names as its `own` (numbers of its data) stays as it was made."""
     from visavis.training.checkpoint import ASIDE, unpacked, widened
 
     known = {key: unpacked(path, key) for key in modules}

@@ -31,7 +31,7 @@ from visavis.training.checkpoint import packed  # noqa: E402
 
 def learnt(slug: str, nano: Path, folder: Path) -> Path:
     """A run of a system whose numbers are drawn at random, loud enough to be seen."""
-    module = registry.part(slug, "train").build(registry.part(slug, "train").Config(base=str(nano)))[slug]
+    module = registry.part(slug, "train").build(registry.part(slug, "train").Config(base=str(nano), align=0.0))[slug]
     torch.manual_seed(1)
     for parameter in module.parameters():
         if parameter.ndim > 1 and not parameter.any():

@@ -17,7 +17,7 @@ from visavis.systems.instantid import train as instantid  # noqa: E402
 
 @pytest.mark.parametrize(("name", "recipe"), [("arc2face", arc2face), ("instantid", instantid)])
 def test_likeness_is_learnt_of_those_who_are_said(name: str, recipe: object, nano: Path) -> None:
-    config = recipe.Config(base=str(nano), dropped=0.0, face=0.5, below=1.0)
+    config = recipe.Config(base=str(nano), dropped=0.0, align=0.0, face=0.5, below=1.0)
     config = replace(config, schedule=replace(config.schedule, batch=4))
     modules, batch = recipe.build(config), recipe.made_up(config)
 
@@ -40,7 +40,7 @@ def test_likeness_is_learnt_of_those_who_are_said(name: str, recipe: object, nan
 
 
 def test_the_gradient_of_likeness_reaches_what_is_learnt(nano: Path) -> None:
-    config = arc2face.Config(base=str(nano), dropped=0.0, face=0.5, below=1.0)
+    config = arc2face.Config(base=str(nano), dropped=0.0, align=0.0, face=0.5, below=1.0)
     config = replace(config, schedule=replace(config.schedule, batch=4))
     modules, batch = arc2face.build(config), arc2face.made_up(config)
     by_weight = []

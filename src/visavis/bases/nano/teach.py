@@ -130,7 +130,8 @@ class Likeness:
 
 
 def aligning(config: Config, module: Any) -> nn.Module:
-    """The module, which has a `unet`, with `aligner` where the training aligns."""
+    """The module, which has a `unet`, with the layers of alignment (`blocks.losses.align.Aligner`) as its `aligner`
+    where the config asks for them; files of weights for use leave these out (`checkpoint.ASIDE`)."""
     if config.align:
         module.aligner = Aligner(module.unet)
     return cast(nn.Module, module)

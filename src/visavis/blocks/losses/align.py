@@ -40,8 +40,8 @@ def middle(unet: Any) -> Iterator[list[Tensor]]:
 
 
 class Aligner(nn.Module):
-    """For what is told who somebody is: the loss of `align_loss` on maps without what all faces share, which is nearly
-    all of them (98 %). It trains with the UNet and ships with nothing."""
+    """For a UNet that is told who somebody is: `align_loss` on A's maps without what all faces share (`Apart`), which
+    is nearly all of them. It trains with the UNet and ships with nothing."""
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
@@ -52,7 +52,8 @@ class Aligner(nn.Module):
         self.apart.fit(torch.cat(maps.split(SIDE, 3)))
 
     def forward(self, middle: Tensor, maps: Tensor, inside: Tensor) -> Tensor:
-        """middle: [B, C, 4, 4 faces], of faces side by side; maps as wide; inside: [B, 1, H, W]."""
+        """The loss, in 0..2. middle: the UNet's [B, C, 4, 4 faces], of faces side by side; maps: A's, [B, 256, 4, 4
+        faces]; inside: [B, 1, H, W], 1 inside the photo."""
         apart = torch.cat([self.apart(one) for one in maps.split(SIDE, 3)], 3)
         return align_loss(self.layers(middle), apart, inside)
 

@@ -49,12 +49,12 @@ class Aligner(nn.Module):
 
     def fit(self, maps: Tensor) -> None:
         """maps: [N, C, 4, 4 faces] of some people."""
-        self.apart.fit(torch.cat(maps.split(SIDE, 3)))
+        self.apart.fit(torch.cat(maps.chunk(maps.shape[3] // SIDE, 3)))
 
     def forward(self, middle: Tensor, maps: Tensor, inside: Tensor) -> Tensor:
         """The loss, in 0..2. middle: the UNet's [B, C, 4, 4 faces], of faces side by side; maps: A's, [B, 256, 4, 4
         faces]; inside: [B, 1, H, W], 1 inside the photo."""
-        apart = torch.cat([self.apart(one) for one in maps.split(SIDE, 3)], 3)
+        apart = torch.cat([self.apart(one) for one in maps.chunk(maps.shape[3] // SIDE, 3)], 3)
         return align_loss(self.layers(middle), apart, inside)
 
 

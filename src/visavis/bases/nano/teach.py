@@ -137,6 +137,16 @@ def aligning(config: Config, module: Any) -> nn.Module:
     return cast(nn.Module, module)
 
 
+def weighted(name: str, parts: Mapping[str, Tensor], config: Config) -> Iterator[tuple[str, Tensor]]:
+    """What a step of training tells: under the system's name the sum that it learns from, then each part of it.
+
+    parts: `diffusion`, and others by the name of their weight in the config
+    """
+    others = (getattr(config, part) * value for part, value in parts.items() if part != "diffusion")
+    yield name, sum(others, parts["diffusion"])
+    yield from ((part, value.detach()) for part, value in parts.items())
+
+
 def pipeline(config: Config) -> Any:
     """The parts of the base, on the CPU, for a module to be built on, whose new layers follow from the seed."""
     torch.manual_seed(config.schedule.seed)

@@ -16,21 +16,16 @@ SENTENCE, WORD = "photo of a id person", "id"
 
 
 class Arc2Face(nn.Module):
-    """text, unet: copies of the base's, both tuned. The vector, brought to the length `gain` (in the paper 1), is
-    padded with zeros to the width of the text encoder and takes the place of the word `id`: no projection is learnt.
+    """text, unet: copies of the base's, both tuned. The vector, of length 1, is padded with zeros to the
+    width of the text encoder and takes the place of the word `id`: no projection is learnt.
     aligner: of a training that aligns (`blocks.losses.align`), else none.
-    length: of the recogniser's vectors, or 0: any, and they are said as they are.
     padded: the sentence is as long as the encoder's longest, as it was for the authors' weights; else no longer than
     its words, so that no place looks at padding."""
 
     sentence: Tensor
     empty: Tensor
-    gain: Tensor
-    white: Tensor
 
-    def __init__(
-        self, text: Any, unet: Any, tokenizer: Any, *, gain: float = 1.0, padded: bool = False, length: int = 128
-    ) -> None:
+    def __init__(self, text: Any, unet: Any, tokenizer: Any, *, padded: bool = False) -> None:
         super().__init__()
         self.text, self.unet = text, unet
         found = tokenizer(WORD, add_special_tokens=False).input_ids
@@ -39,23 +34,12 @@ class Arc2Face(nn.Module):
         self.placeholder = found[0]
         places = tokenizer.model_max_length if padded else len(tokenizer(SENTENCE).input_ids)
         options = {"padding": "max_length", "max_length": places, "return_tensors": "pt"}
-        self.register_buffer("gain", torch.tensor(gain))
-        self.register_buffer("white", torch.eye(length))
         self.register_buffer("sentence", tokenizer(SENTENCE, **options).input_ids, persistent=False)
         self.register_buffer("empty", tokenizer("", **options).input_ids, persistent=False)
 
-    @torch.no_grad()
-    def fit(self, vectors: Tensor) -> None:
-        """From now on all directions of vectors count alike that differ between these [N, length], but for those in
-        which they hardly do (whitening by principal components, a tenth of the mean variance added to each).
-        Raises RuntimeError for vectors of another length than those it was made for."""
-        sizes, directions = torch.linalg.eigh(torch.cov(vectors.T))
-        self.white.copy_(directions @ torch.diag((sizes + sizes.mean() / 10).rsqrt()) @ directions.T)
-
     def conditions(self, vectors: Tensor) -> Tensor:
         """Text [B, L, width] that says who: vectors [B, length], whose own lengths do not matter."""
-        own = vectors @ self.white if len(self.white) else vectors
-        word = prompt.pad(self.gain * F.normalize(own, dim=-1), self.text.config.hidden_size)
+        word = prompt.pad(F.normalize(vectors, dim=-1), self.text.config.hidden_size)
         return prompt.encoded(self.text, self.sentence, self.placeholder, word)
 
     def without_identity(self, count: int) -> Tensor:

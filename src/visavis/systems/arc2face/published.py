@@ -31,4 +31,4 @@ def load(folder: str, pipeline: Any) -> Arc2Face:
         raise InputError(f"{top} cannot be read: {' '.join(str(error).split())[:200]}") from error
     if unet.config.in_channels != pipeline.unet.config.in_channels:
         raise InputError(f"{top} was made for another base than this one: other latents.")
-    return Arc2Face(text.float(), unet.float(), pipeline.tokenizer, padded=True, length=0)
+    return Arc2Face(text.float(), unet.float(), pipeline.tokenizer, padded=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,11 @@ __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "sh
 
 @dataclass(frozen=True)
 class Config(teach.Config):
-    """dropped: share of faces whose vector is not said, for guidance; gain: length of the vector that is said; white:
-    its directions are made to differ alike between people; fresh: the text encoder begins anew; text_rate: times as
-    fast as the UNet the text encoder learns; face: weight of a loss of likeness, which the paper has not, at noise
-    levels up to `below`: for a last stage."""
+    """dropped: share of faces whose vector is not said, for guidance; fresh: the text encoder begins anew;
+    text_rate: times as fast as the UNet the text encoder learns; face: weight of a loss of likeness, which the paper
+    has not, at noise levels up to `below`: for a last stage."""
 
     dropped: float = 0.1
-    gain: float = 1.0
-    white: bool = False
     fresh: bool = True
     text_rate: float = 2.0
     face: float = 0.0
@@ -54,7 +50,7 @@ class Config(teach.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within(self, dropped=(0, 1), gain=(1e-3, 1e4), text_rate=(0, 100), face=(0, 10), below=(0, 1))
+        within(self, dropped=(0, 1), text_rate=(0, 100), face=(0, 10), below=(0, 1))
 
 
 CONFIG = Config()
@@ -66,7 +62,7 @@ def build(config: Config) -> dict[str, nn.Module]:
     text, unet = (copy.deepcopy(p).requires_grad_(True) for p in (pipeline.text_encoder, pipeline.unet))
     if config.fresh:
         text = nano.text_encoder()
-    return {"arc2face": teach.aligning(config, Arc2Face(text, unet, pipeline.tokenizer, gain=config.gain))}
+    return {"arc2face": teach.aligning(config, Arc2Face(text, unet, pipeline.tokenizer))}
 
 
 def made_up(config: Config) -> dict[str, Tensor]:
@@ -90,16 +86,12 @@ class Step:
         system: Any = getattr(module, "module", module)
         with middle(system.unet) as kept:
             velocity = module(noisy, level, batch["vectors"], nobody)
-        total = diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
-        parts = {"diffusion": diffusion}
+        parts = {"diffusion": objective.flow_loss(velocity, clean, noise, batch["inside"])}
         if self.config.align:
             parts["align"] = system.aligner(kept[0], batch["maps"], batch["inside"])
         if self.likeness is not None:
             parts["face"] = self.likeness(batch, noisy, velocity, level, nobody)
-        for name in parts.keys() - {"diffusion"}:
-            total = total + getattr(self.config, name) * parts[name]
-        yield "arc2face", total
-        yield from ((name, part.detach()) for name, part in parts.items())
+        yield from teach.weighted("arc2face", parts, self.config)
 
 
 def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tensor:
@@ -110,12 +102,7 @@ def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tenso
 
 def plan(config: Config) -> Plan:
     rates = {"text.": config.text_rate}
-    return teach.plan(config, build(config), Step(config), loss, _drawn, ready=partial(_ready, config), rates=rates)
-
-
-def _ready(config: Config, module: Any, faces: teach.People) -> None:
-    if config.white:
-        module.fit(torch.from_numpy(faces.vectors))
+    return teach.plan(config, build(config), Step(config), loss, _drawn, rates=rates)
 
 
 def _drawn(pipeline: Any, module: Any, batch: Batch, seeds: Sequence[int], steps: int) -> Iterator[Pixels]:
@@ -129,8 +116,7 @@ def ship(config: Config, folder: Path, terms: Terms) -> Path:
     module: Any = made.modules["arc2face"]
     base = {name: value.clone() for name, value in module.unet.state_dict().items()}
     module.load_state_dict(unpacked(folder / "best.safetensors", "arc2face"))
-    arrays = {"gain": module.gain, "white": module.white}
-    arrays |= {f"text.{name}": value.half() for name, value in module.text.state_dict().items()}
+    arrays = {f"text.{name}": value.half() for name, value in module.text.state_dict().items()}
     arrays |= {f"unet.{name}": value for name, value in factors(base, module.unet.state_dict()).items()}
     numbers = {name: value.clone().numpy() for name, value in arrays.items()}
     assert made.hooks.validate is not None

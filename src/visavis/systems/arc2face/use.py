@@ -119,8 +119,6 @@ def put(module: Arc2Face, stored: dict[str, Tensor], name: str) -> None:
     try:
         text = {key.removeprefix("text."): value.float() for key, value in stored.items() if key.startswith("text.")}
         module.text.load_state_dict(text)
-        module.gain.copy_(stored["gain"])
-        module.white.copy_(stored["white"])
         add_factors(module.unet, {k.removeprefix("unet."): v for k, v in stored.items() if k.startswith("unet.")})
     except (KeyError, RuntimeError) as error:
         raise InputError(

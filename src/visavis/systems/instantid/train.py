@@ -109,16 +109,12 @@ class Step:
         system: Any = getattr(module, "module", module)
         with middle(system.unet) as kept:
             velocity = predicted(module, {**batch, **said}, noisy, level)
-        total = diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
-        parts = {"diffusion": diffusion}
+        parts = {"diffusion": objective.flow_loss(velocity, clean, noise, batch["inside"])}
         if self.config.align:
             parts["align"] = system.aligner(kept[0], batch["maps"], batch["inside"])
         if self.likeness is not None:
             parts["face"] = self.likeness(batch, noisy, velocity, level, nobody)
-        for name in parts.keys() - {"diffusion"}:
-            total = total + getattr(self.config, name) * parts[name]
-        yield "instantid", total
-        yield from ((name, part.detach()) for name, part in parts.items())
+        yield from teach.weighted("instantid", parts, self.config)
 
 
 def predicted(module: nn.Module, batch: Batch, noisy: Tensor, level: Tensor) -> Tensor:

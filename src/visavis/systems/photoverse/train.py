@@ -121,9 +121,7 @@ class Step:
         noisy = objective.noised(clean, noise, level)
         with middle(system.unet) as kept:
             velocity = module(noisy, objective.timestep(level), text, seen * ~nobody[:, None, None])
-        diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
-
-        total, parts = diffusion, {"diffusion": diffusion}
+        parts = {"diffusion": objective.flow_loss(velocity, clean, noise, batch["inside"])}
         parts["words"], parts["values"] = words.abs().mean(), system.values(seen).abs().mean()
         if config.align:
             parts["align"] = system.aligner(kept[0], batch["maps"], batch["inside"])
@@ -131,10 +129,7 @@ class Step:
             told = level.masked_fill(nobody, 2)
             rows, made = teach.seen(system.tower, system.vae, batch, noisy, velocity, told, config.below)
             parts["face"] = identity_loss(made, batch["vectors"][rows, None])
-        for name in parts.keys() - {"diffusion"}:
-            total = total + getattr(config, name) * parts[name]
-        yield "photoverse", total
-        yield from ((name, part.detach()) for name, part in parts.items())
+        yield from teach.weighted("photoverse", parts, config)
 
 
 def loss(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> Tensor:

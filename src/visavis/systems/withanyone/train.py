@@ -225,8 +225,7 @@ class Step:
         system.weigh(float(torch.rand(())))
         with middle(system.unet) as kept:
             velocity = predicted(module, {**batch, **said}, level, noise)
-        total = diffusion = objective.flow_loss(velocity, clean, noise, batch["inside"])
-        parts = {"diffusion": diffusion}
+        parts = {"diffusion": objective.flow_loss(velocity, clean, noise, batch["inside"])}
         if config.align:
             parts["align"] = system.aligner(kept[0], batch["maps"], batch["inside"])
         if config.identity or config.contrastive:
@@ -236,10 +235,7 @@ class Step:
             parts["identity"] = identity_loss(made, target)
             both = made.flatten(0, 1), target.flatten(0, 1)
             parts["contrastive"] = info_nce(*both, batch["gallery"], people=who, gallery_people=batch["others"])
-        for name in parts.keys() - {"diffusion"}:
-            total = total + getattr(config, name) * parts[name]
-        yield "withanyone", total
-        yield from ((name, part.detach()) for name, part in parts.items())
+        yield from teach.weighted("withanyone", parts, config)
 
 
 _EMPTY = tokens(nano.tokenizer(), [""])

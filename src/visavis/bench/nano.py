@@ -225,7 +225,10 @@ def _training(notes: list[str]) -> list[Figure]:
     if not rows:
         notes.append("hours_trained, samples_seen: the run is not on this machine")
         return []
-    batch = json.loads((folder / "run.json").read_text())["config"]["schedule"]["batch"]
+    config = json.loads((folder / "run.json").read_text())["config"]
+    if config["start"]:
+        notes.append("hours_trained, samples_seen: of the last run alone, which began from another's weights")
+    batch = config["schedule"]["batch"]
     steps = np.diff([0.0, *(row["step"] for row in rows)])
     hours = float((steps * batch / [row["samples_per_second"] for row in rows]).sum() / 3600)
     return [

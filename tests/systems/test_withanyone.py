@@ -33,7 +33,7 @@ from visavis.core.ship import ship  # noqa: E402
 from visavis.faces import align  # noqa: E402
 from visavis.faces.analyse import find_faces  # noqa: E402
 from visavis.faces.frame import frame_of  # noqa: E402
-from visavis.systems.withanyone import boxes, published, train, use  # noqa: E402
+from visavis.systems.withanyone import boxes, data, published, train, use  # noqa: E402
 from visavis.systems.withanyone.card import Options  # noqa: E402
 from visavis.systems.withanyone.model import WithAnyone  # noqa: E402
 from visavis.training import launch  # noqa: E402
@@ -231,11 +231,12 @@ def test_the_reference_of_a_pair_is_another_photo_of_the_target(faces: Path, nan
     schedule = train.Schedule(steps=1, batch=8, workers=0)
     single, _ = teach.rows(train.Config(data=str(faces), base=str(nano)))
     names = np.array([f"p{i % 3}" for i in range(len(single))])
-    rows = train._with(single, dataclasses.replace(single, persons=names))
+    rows = data.joined(single, dataclasses.replace(single, persons=names))
     drawn = list[int]()
     for paired in (True, False):
-        config = train.Config(base=str(nano), pairs="named", paired=paired, negatives=20, schedule=schedule)
-        people = train.People(rows, schedule, *teach._coder(config), config=config, single=len(single))
+        coder = teach._coder(train.Config(base=str(nano)))
+        how = {"single": len(single), "paired": paired, "canvas": False, "negatives": 20}
+        people = data.People(rows, schedule, *coder, **how)
         for step in range(6):
             batch, chosen = people(step, 0, 1), people.order(step)
             shown = people.reference[chosen]
@@ -253,7 +254,7 @@ def test_the_reference_of_a_pair_is_another_photo_of_the_target(faces: Path, nan
             drawn += chosen[4:].tolist()
     counts = {name: sum(rows.persons[row] == name for row in drawn) for name in ("p0", "p1", "p2")}
     assert set(counts.values()) == {16}  # everybody as often
-    assert len(set(drawn)) <= 3 * train.MOST_PAIRS
+    assert len(set(drawn)) <= 3 * data.MOST_PAIRS
 
 
 @torch.no_grad()
@@ -273,7 +274,7 @@ def test_a_canvas_has_each_face_where_its_chip_is_cut(portraits: dict[str, Path]
         "people": torch.arange(2)[:, None],
         "tokens": tokens(tokenizer, ["a smiling man", "a serious man, dark"]),
     }
-    made = train.side_by_side(one)
+    made = data.side_by_side(one)
     assert made["latents"].shape == (2, 3, 128, 256) and made["people"].tolist() == [[0, 1], [1, 0]]
     for side in range(2):
         seen = VectorA()(chips(made["latents"], made["to_chip"][:, side])).vector
@@ -283,7 +284,7 @@ def test_a_canvas_has_each_face_where_its_chip_is_cut(portraits: dict[str, Path]
     said = tokenizer.convert_ids_to_tokens(made["tokens"][0].tolist())
     assert said[:11] == ["<start>", *["a", "smiling", "man", "and", "a", "serious", "man", ",", "dark"], "<end>"]
     silent = one | {"tokens": tokens(tokenizer, ["a smiling man", ""])}
-    assert torch.equal(train.side_by_side(silent)["tokens"], tokens(tokenizer, ["", ""]))
+    assert torch.equal(data.side_by_side(silent)["tokens"], tokens(tokenizer, ["", ""]))
 
 
 def flux(width: int, heads: int, **more: Any) -> Any:

@@ -23,7 +23,7 @@ from visavis.core.errors import InputError, RefusedError  # noqa: E402
 from visavis.core.ship import ship  # noqa: E402
 from visavis.systems.arc2face import use  # noqa: E402
 from visavis.systems.arc2face.card import Options  # noqa: E402
-from visavis.systems.arc2face.factors import add_factors, factors  # noqa: E402
+from visavis.systems.arc2face.fewbits import add_differences, differences  # noqa: E402
 from visavis.systems.arc2face.model import Arc2Face  # noqa: E402
 from visavis.training import launch  # noqa: E402
 
@@ -68,7 +68,8 @@ def test_from_photos_to_portraits(
     with pytest.raises(InputError, match="one person"):
         vv.create.portrait(portraits["obama"], beside=[portraits["biden"]], n=1, **options)
 
-    with pytest.raises(InputError, match="too few people to make up others"):  # all photos are of one man
+    # All photos are of one man.
+    with pytest.raises(InputError, match="makes up nobody of seed 0: all of 20 draws were too near"):
         vv.create.identity(1, 1, base=str(nano), steps=2)
     crowds = np.random.default_rng(0).standard_normal((2, 200, 128)).astype(np.float32)
     told = {"terms": "unknown", "trained_on": "noise", "command": "none"}
@@ -105,22 +106,29 @@ def test_only_the_word_hears_the_person_and_the_gradient_reaches_it(nano: Path) 
     assert torch.equal(*nobody)
 
 
-def test_low_rank_differences_give_the_tuned_network_back() -> None:
+@pytest.mark.parametrize(("bits", "left"), [(8, 0.01), (4, 0.15)])
+def test_differences_in_few_bits_give_the_tuned_network_back(bits: int, left: float) -> None:
     torch.manual_seed(0)
-    tuned, base = (torch.nn.Sequential(torch.nn.Conv2d(64, 128, 3), torch.nn.Linear(256, 256)) for _ in range(2))
+    make = lambda: torch.nn.Sequential(torch.nn.Conv2d(63, 127, 3), torch.nn.Linear(256, 256))  # noqa: E731
+    tuned, base = make(), make()
+    before = base[0].weight.clone()
     tuned.load_state_dict(base.state_dict())
     with torch.no_grad():
-        tuned[1].weight += torch.randn(256, 4) @ torch.randn(4, 256) * 0.1
-        tuned[0].weight += torch.randn_like(tuned[0].weight) * 0.1
-        tuned[0].bias += 1
-    stored = factors(base.state_dict(), tuned.state_dict())
-    add_factors(base, stored)
-    assert torch.allclose(base[1].weight, tuned[1].weight, atol=2e-3)
-    assert torch.allclose(base[0].bias, tuned[0].bias)
-    left = (base[0].weight - tuned[0].weight).norm() / (0.1 * base[0].weight.numel() ** 0.5)
-    assert left < 0.8  # noise has no low rank
+        tuned[0].weight += torch.randn_like(before) * 0.01
+        tuned[1].weight += torch.randn(256, 256) * 3
+        tuned[1].bias += 1
+    stored = differences(base.state_dict(), tuned.state_dict(), bits)
+    size = sum(value.nbytes for value in stored.values())
+    assert size < 1.08 * bits / 8 * sum(value.numel() for value in base.state_dict().values())
+    add_differences(base, stored)
+    assert torch.allclose(base[1].bias, tuned[1].bias, atol=1e-3)
+    for layer, spread in ((0, 0.01), (1, 3)):
+        assert (base[layer].weight - tuned[layer].weight).std() < left * spread
+    assert not torch.equal(base[0].weight, before)
+    with pytest.raises(RuntimeError, match="in place of"):
+        add_differences(torch.nn.Sequential(torch.nn.Conv2d(64, 128, 3), torch.nn.Linear(256, 256)), stored)
     with pytest.raises(KeyError):
-        add_factors(torch.nn.Conv2d(64, 128, 3), {"other": torch.zeros(1)})
+        add_differences(torch.nn.Conv2d(64, 128, 3), {"other": torch.zeros(1)})
 
 
 @pytest.fixture

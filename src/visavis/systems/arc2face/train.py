@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from visavis.core.progress import say
 from visavis.core.ship import ship as ship_arrays
 from visavis.core.types import Pixels
 from visavis.faces.score import standardised
-from visavis.systems.arc2face.factors import factors
+from visavis.systems.arc2face.fewbits import differences
 from visavis.systems.arc2face.model import Arc2Face
 from visavis.systems.arc2face.use import put, sampled
 from visavis.training.checkpoint import unpacked
@@ -110,18 +110,23 @@ def _drawn(pipeline: Any, module: Any, batch: Batch, seeds: Sequence[int], steps
 
 
 def ship(config: Config, folder: Path, terms: Terms) -> Path:
-    """Ships the best weights as `arc2face`: the text encoder, and low-rank differences of the UNet to the base's; and
-    as `arc2face_people` how the vectors lie of the people that it learnt. Says what the low rank costs."""
-    made = plan(config)
+    """Ships the best weights as `arc2face`: text encoder and UNet as differences to the base's, in 8 and in 4 bits; and
+    as `arc2face_people` how the vectors lie of the people that it learnt. Says what the few bits cost."""
+    made = plan(replace(config, fresh=False))
     module: Any = made.modules["arc2face"]
-    base = {name: value.clone() for name, value in module.unet.state_dict().items()}
+    parts = {"text": 8, "unet": 4}
+    base = {part: copy.deepcopy(getattr(module, part).state_dict()) for part in parts}
     module.load_state_dict(unpacked(folder / "best.safetensors", "arc2face"))
-    arrays = {f"text.{name}": value.half() for name, value in module.text.state_dict().items()}
-    arrays |= {f"unet.{name}": value for name, value in factors(base, module.unet.state_dict()).items()}
+    arrays = {
+        f"{part}.{name}": value
+        for part, bits in parts.items()
+        for name, value in differences(base[part], getattr(module, part).state_dict(), bits).items()
+    }
     numbers = {name: value.clone().numpy() for name, value in arrays.items()}
     assert made.hooks.validate is not None
     before = made.hooks.validate(made.modules)["likeness_a"]
-    module.unet.load_state_dict(base)
+    for part, state in base.items():
+        getattr(module, part).load_state_dict(state)
     put(module, arrays, config.base)
     say(f"likeness_a: {before:.3f} as trained, {made.hooks.validate(made.modules)['likeness_a']:.3f} as it ships")
     told: dict[str, Any] = {"terms": terms, "trained_on": config.data, "command": "visavis train arc2face --ship"}

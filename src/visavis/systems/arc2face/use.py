@@ -22,7 +22,7 @@ from visavis.core.catalogue import Terms, strictest
 from visavis.core.errors import InputError
 from visavis.core.types import Pixels
 from visavis.systems.arc2face import published
-from visavis.systems.arc2face.factors import add_factors
+from visavis.systems.arc2face.fewbits import add_differences
 from visavis.systems.arc2face.model import Arc2Face
 from visavis.training.checkpoint import origin, unpacked
 
@@ -61,7 +61,7 @@ class Ready:
             try:
                 vector, refused = self.crowd.person(seed + i)
             except ValueError as error:
-                raise InputError(f"arc2face learnt too few people to make up others: {error}") from error
+                raise InputError(f"arc2face makes up nobody of seed {seed + i}: {error}.") from error
             notes = (f"{refused} draws were too near to somebody who was learnt",) if refused else ()
             seeds = range((seed + i) * PHOTOS, (seed + i) * PHOTOS + asked.photos)
 
@@ -117,9 +117,11 @@ def load(spec: Spec) -> Ready:
 def put(module: Arc2Face, stored: dict[str, Tensor], name: str) -> None:
     """Fills a module made of the base with what ships."""
     try:
-        text = {key.removeprefix("text."): value.float() for key, value in stored.items() if key.startswith("text.")}
-        module.text.load_state_dict(text)
-        add_factors(module.unet, {k.removeprefix("unet."): v for k, v in stored.items() if k.startswith("unet.")})
+        for part in ("text", "unet"):
+            theirs = {
+                key.removeprefix(f"{part}."): value for key, value in stored.items() if key.startswith(f"{part}.")
+            }
+            add_differences(getattr(module, part), theirs)
     except (KeyError, RuntimeError) as error:
         raise InputError(
             f"arc2face's weights were made for nano and do not fit {name}; name the authors' own."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def test_likeness_tells_the_person_from_another_and_a_copy_from_a_likeness(portr
     shown, same, other = (frame_of(find_faces(portraits[name])[0]) for name in ("obama", "obama2", "biden"))
     copy, again, stranger = likeness([shown, same, other], [shown])
     assert copy.likeness > 1 and "may be copied" in copy.words
+    assert "may be copied" not in replace(copy, copy_paste=0.1).words  # a good likeness in another pose is none
     assert copy.copy_paste == pytest.approx(1, abs=1e-3)  # pasting the photo itself comes out worst
     assert again.likeness > 0.5 > stranger.likeness and again.a > 0.5 > stranger.a
     assert again.copy_paste < 0.8 and stranger.copy_paste < 0.8

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.bases.conftest import faces, nano, sd15  # noqa: F401
+
+from visavis.core import registry
 
 QUICK = [f"schedule.{name}" for name in ("steps=2", "batch=4", "warmup=0", "workers=0", "precision=float32")]
 
@@ -39,7 +42,7 @@ def recogniser(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path
 
 @pytest.fixture
 def own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """What ships, and what a test ships besides."""
+    """What ships but for the systems' weights, and what a test ships besides."""
     import visavis.core.ship
     import visavis.core.weights
     from visavis.core.weights import shipped_folder
@@ -49,7 +52,10 @@ def own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     for path in shipped_folder().iterdir():
         if path.name != "index.json":
             (folder / path.name).symlink_to(path)
-    (folder / "index.json").write_bytes((shipped_folder() / "index.json").read_bytes())
+    index = json.loads((shipped_folder() / "index.json").read_text())
+    systems = {name for card in registry.cards().values() for name in card.weights}
+    kept = {name: entry for name, entry in index.items() if name not in systems}
+    (folder / "index.json").write_text(json.dumps(kept))
     for module in (visavis.core.ship, visavis.core.weights):
         monkeypatch.setattr(module, "shipped_folder", lambda: folder)
     visavis.core.weights.reread()

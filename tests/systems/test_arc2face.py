@@ -47,7 +47,8 @@ def test_from_photos_to_portraits(
     both = [use.load(Spec(str(nano), Options(), run=run)).module for run in ("", str(folder / "best.safetensors"))]
     vectors = torch.randn(3, 128)
     with torch.no_grad():
-        assert torch.allclose(*(module.conditions(vectors) for module in both), atol=2e-2)
+        shipped, trained = (module.conditions(vectors) for module in both)
+        assert (shipped - trained).std() < 0.02 * trained.std()
     for name, align in (("deaf", "align=0"), ("heard", "align=1")):  # what only the training needs may be new, or gone
         begun = [*settings, f"start={folder / 'best.safetensors'}", align]
         result, folder = launch.start("arc2face", data=str(faces), settings=begun, run=name)

@@ -16,7 +16,8 @@ from visavis.faces.frame import Frame, bearing, vectors_a
 from visavis.faces.judge import judge_portraits
 
 ANCHORS = "judge_b_anchors"
-COPIED, HALF = 0.8, 0.5
+COPIED, MAYBE = 0.8, 0.5  # copy-paste: whatever the likeness is, and where it is above 1
+HALF = 0.5  # likeness
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Likeness:
         """For people: what the numbers mean, in one line."""
         said = f"likeness to this photo {self.likeness:.2f}, copy-paste {self.copy_paste:.2f}"
         if self.likeness > 1:
-            said += "; closer than two photos of one person usually are: may be copied"
+            said += "; closer than two photos of one person usually are"
+            said += ": may be copied" if self.copy_paste > MAYBE else ""
         if self.copy_paste > COPIED:
             said += "; pose, expression and light are the photo's own"
         return said

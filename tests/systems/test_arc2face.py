@@ -38,7 +38,7 @@ def test_from_photos_to_portraits(
 ) -> None:
     with pytest.raises(InputError, match="arc2face lacks its weights"):
         vv.create.portrait(portraits["obama"], system="arc2face", base=str(nano))
-    settings = [f"base={nano}", "align=0.5", *QUICK]
+    settings = [f"base={nano}", *QUICK]
     result, folder = launch.start("arc2face", data=str(faces), settings=settings)
     assert result.finished and -1 <= result.figures["likeness_a"] <= 1
     shipped = launch.ship("arc2face")
@@ -110,8 +110,7 @@ def test_only_the_word_hears_the_person_and_the_gradient_reaches_it(nano: Path) 
 @pytest.mark.parametrize(("bits", "left"), [(8, 0.01), (4, 0.15)])
 def test_differences_in_few_bits_give_the_tuned_network_back(bits: int, left: float) -> None:
     torch.manual_seed(0)
-    make = lambda: torch.nn.Sequential(torch.nn.Conv2d(63, 127, 3), torch.nn.Linear(256, 256))  # noqa: E731
-    tuned, base = make(), make()
+    tuned, base = (torch.nn.Sequential(torch.nn.Conv2d(63, 127, 3), torch.nn.Linear(256, 256)) for _ in range(2))
     before = base[0].weight.clone()
     tuned.load_state_dict(base.state_dict())
     with torch.no_grad():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from visavis.bench.figures import Figure, bootstrap, read, write
+from visavis.bench.figures import Figure, bootstrap, kept, read, write
 
 TOP = Path(__file__).parents[2]
 QUOTE = re.compile(r"`([a-z0-9_]+)/([a-zA-Z0-9_.\-]+)`[^|]*\|\s*\**([0-9][0-9.,]*(?:e-?\d+)?)")
@@ -25,6 +26,33 @@ def test_written_figures_carry_their_origin(tmp_path: Path, monkeypatch: pytest.
         {"name": "a.b", "value": 0.5, "low": 0.4, "high": 0.6, "unit": "share", "better": "higher", "n": 10}
     ]
     assert read(tmp_path / "results") == [("toy", Figure("a.b", 0.5, 0.4, 0.6, n=10))]
+
+
+def test_what_was_cut_off_goes_on_where_nothing_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*told: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@a", *told], check=True, capture_output=True)
+
+    monkeypatch.setenv("VISAVIS_HOME", str(tmp_path / "home"))
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    monkeypatch.chdir(checkout)
+    measured = iter(range(10))
+
+    def part(name: str) -> float:
+        (figure,) = kept("toy", name, lambda: [Figure("a", next(measured), n=3)])
+        assert figure.n == 3
+        return figure.value
+
+    assert [part("one"), part("one")] == [0, 1]  # of no commit: measured anew
+    (checkout / "code.py").write_text("1")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    assert [part("one"), part("one"), part("two"), part("one")] == [2, 2, 3, 2]
+    (checkout / "code.py").write_text("2")
+    assert [part("one"), part("one")] == [4, 5]
+    git("commit", "-qam", "second")
+    assert [part("one"), part("one")] == [6, 6]
 
 
 def test_bootstrap_of_units_is_wider_than_of_their_repeats() -> None:

@@ -35,6 +35,7 @@ def test_each_person_has_a_folder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["schema"] == "visavis.create.identity/1"
+    assert document["notes"] == []
     assert [row["seed"] for row in document["people"]] == [40, 41]
     assert [row["alike"] for row in document["people"]] == [None, None]  # grey is nobody's face
     assert sorted(path.name for path in out.iterdir()) == ["00040", "00041", "sheet.json", "sheet.png"]

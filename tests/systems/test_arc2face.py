@@ -21,6 +21,8 @@ from visavis.blocks.identity.drawn import Crowd  # noqa: E402
 from visavis.core.card import Invented, Spec  # noqa: E402
 from visavis.core.errors import InputError, RefusedError  # noqa: E402
 from visavis.core.ship import ship  # noqa: E402
+from visavis.core.tasks import CreatePortrait  # noqa: E402
+from visavis.run.runner import portraits as portraits_of  # noqa: E402
 from visavis.systems.arc2face import use  # noqa: E402
 from visavis.systems.arc2face.card import Options  # noqa: E402
 from visavis.systems.arc2face.fewbits import add_differences, differences  # noqa: E402
@@ -66,6 +68,8 @@ def test_from_photos_to_portraits(
     assert np.abs(deaf.pixels.astype(int) - first.pixels).max() <= 2
     (other,) = vv.create.portrait(portraits["biden"], n=1, seed=5, **options)
     assert (other.pixels != first.pixels).any()
+    (note,) = portraits_of(CreatePortrait(portraits["obama"], "", system="arc2face", base=str(nano))).notes
+    assert note.startswith("arc2face learnt on nano")  # and here stands on another base
     with pytest.raises(InputError, match="one person"):
         vv.create.portrait(portraits["obama"], beside=[portraits["biden"]], n=1, **options)
 

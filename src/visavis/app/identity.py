@@ -36,14 +36,15 @@ def use(inputs: CreateIdentity, quiet: bool, options: Mapping[str, Any]) -> Outc
             pictures = [picture.pixels for person in people for picture in person.pictures]
             write_sheet(folder / "sheet.png", pictures, run.facts, inputs.photos)
     if not quiet:
-        for person in people:
-            say(person.words)
+        for told in (*run.notes, *(person.words for person in people)):
+            say(told)
         say(f"{len(people)} people in {time.monotonic() - started:.1f} s: {folder / 'sheet.png'}")
     rows = [
         {"seed": person.seed, "alike": person.alike, "pictures": own} for person, own in zip(people, paths, strict=True)
     ]
     result = {
         "schema": "visavis.create.identity/1",
+        "notes": list(run.notes),
         "people": rows,
         "sheet": str(folder / "sheet.png"),
         **document.origin(run.facts["weights"], time.monotonic() - started),

@@ -3,24 +3,25 @@
 One photo in, four prompts, two seeds. Likeness by the judge to other photos of the person; A's value beside it, since A
 helped to make most of the pictures. Ceilings: what the autoencoder leaves of the photo that was shown, and what the
 judge could know from A's vector alone. Two plain ways beside them (bench/plain.py), the tuned one on FIFTY of the
-people; every row says its likeness on those too.
+people; every row says its likeness on those too. It takes hours: where it was cut off, it goes on with the next row.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.bench.figures import Figure, bootstrap, write
+from visavis.bench.figures import Figure, bootstrap, kept, write
 from visavis.bench.obeyed import learnt
 from visavis.bench.people import Cosines, Gallery, Somebody, cosines, gallery, people
 from visavis.bench.plain import TUNED, Told, Tuned
-from visavis.bench.trade import Place, answers, draw, trade
+from visavis.bench.trade import Place, answers, draw, places, trade
 from visavis.core import registry, weights
 from visavis.core.card import Card, Spec
 from visavis.core.errors import InputError, missing_extra
@@ -46,7 +47,11 @@ def run(folder: Path | None = None, base: str = "nano") -> None:
         raise missing_extra("ml", "Making pictures") from error
     started, shown = time.time(), people("test")
     made_base = load(base)
-    figures, notes = _ceilings(shown), [f"{len(PROMPTS)} prompts x {SEEDS} seeds a person: {'; '.join(PROMPTS)}"]
+    notes = [
+        f"{len(PROMPTS)} prompts x {SEEDS} seeds a person: {'; '.join(PROMPTS)}",
+        f"lora: rank 8, {TUNED:.0f} s a person, steps of 8 faces; seconds hold them",
+    ]
+    figures = kept("create", "ceilings", lambda: _ceilings(shown))
     rows: dict[str, Any] = {"nano_text": Told(made_base), "lora": Tuned(made_base)}
     for card in registry.systems_for("create.portrait"):
         missing = [name for name in card.weights if not weights.found(name)]
@@ -58,19 +63,27 @@ def run(folder: Path | None = None, base: str = "nano") -> None:
         except InputError as error:  # of the system that it stands on
             notes.append(f"not measured: {card.slug} ({error})")
     fifty = by_hash([somebody.name for somebody in shown], FIFTY)
+    tuned_on = [one for one, chosen in zip(shown, fifty, strict=True) if chosen]
     for name, ready in rows.items():
-        theirs = [one for one, chosen in zip(shown, fifty, strict=True) if chosen] if name == "lora" else shown
-        began = time.perf_counter()
-        made = gallery(ready, theirs, PROMPTS, SEEDS)
-        seconds = (time.perf_counter() - began) / (len(theirs) * len(PROMPTS) * SEEDS)
-        figures += _figures(name, made, theirs, seconds)
-        if folder:
-            _sheet(folder / f"create-{name}.png", made, theirs)
+        theirs = tuned_on if name == "lora" else shown
+        figures += kept("create", name, partial(_measured, name, ready, theirs, folder))
     figures += _of_ceilings(figures)
     figures += _trades([registry.card(name) for name in rows if name in registry.cards()], base, figures)
-    steps = rows["lora"].steps
-    notes.append(f"lora: rank 8, {TUNED:.0f} s a person, {min(steps)} to {max(steps)} steps of 8; seconds hold them")
     write("create", figures, seed=0, started=started, notes=notes)
+
+
+def _measured(name: str, ready: Any, shown: Sequence[Somebody], folder: Path | None) -> list[Figure]:
+    """Of one row of the table."""
+    began = time.perf_counter()
+    made = gallery(ready, shown, PROMPTS, SEEDS)
+    seconds = (time.perf_counter() - began) / (len(shown) * len(PROMPTS) * SEEDS)
+    if folder:
+        _sheet(folder / f"create-{name}.png", made, shown)
+    figures = _figures(name, made, shown, seconds)
+    if isinstance(ready, Tuned):
+        few, middle, many = np.quantile(ready.steps, [0, 0.5, 1])
+        figures.append(Figure(f"{name}.steps", middle, few, many, "steps", "neither", len(shown)))
+    return figures
 
 
 def _of_ceilings(figures: Sequence[Figure]) -> list[Figure]:
@@ -86,12 +99,15 @@ def _of_ceilings(figures: Sequence[Figure]) -> list[Figure]:
 
 def _trades(cards: Sequence[Card], base: str, figures: Sequence[Figure]) -> list[Figure]:
     """Of every system with a dial, drawn beside what was measured of all."""
-    values = {figure.name: figure.value for figure in figures}
-    made = [trade(card, base, people("val"), PROMPTS) for card in cards if card.dial]
-    names = [name.removesuffix(".prompt_accuracy") for name in values if name.endswith(".prompt_accuracy")]
-    points = [Place(name, 0, values[f"{name}.likeness"], values[f"{name}.prompt_accuracy"]) for name in names]
-    draw([place for places, _ in made for place in places], points)
-    return [figure for _, theirs in made for figure in theirs]
+    turned, made = [card for card in cards if card.dial], list[Figure]()
+    for card in turned:
+        made += kept("create", f"{card.slug}-{card.dial}", partial(trade, card, base, people("val"), PROMPTS))
+    values = {figure.name: figure.value for figure in (*figures, *made)}
+    ends = ".prompt_accuracy"
+    names = [figure.name.removesuffix(ends) for figure in figures if figure.name.endswith(ends)]
+    plain = [Place(name, 0, values[f"{name}.likeness"], values[name + ends]) for name in names]
+    draw([place for card in turned for place in places(card, values)], plain)
+    return made
 
 
 def _figures(name: str, made: Gallery, shown: Sequence[Somebody], seconds: float) -> list[Figure]:

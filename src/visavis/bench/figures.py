@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.core.settings import usable_cores
+from visavis.core.settings import private_folder, settings, usable_cores
 from visavis.media.write import write_bytes
 
 
@@ -44,7 +44,7 @@ def document(figures: Sequence[Figure], *, seed: int, started: float, notes: Seq
     made: dict[str, Any] = {
         "command": " ".join(["pytest" if "pytest" in sys.argv[0] else "visavis", *map(_shown, sys.argv[1:])]),
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
+        "dirty": _changed(),
         "machine": machine(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seed": seed,
@@ -65,6 +65,21 @@ def write(name: str, figures: Sequence[Figure], *, seed: int, started: float, no
     text = json.dumps(document(figures, seed=seed, started=started, notes=notes), indent=1) + "\n"
     write_bytes(path, text.encode())
     return path
+
+
+def kept(name: str, part: str, measure: Callable[[], list[Figure]]) -> list[Figure]:
+    """What a part of the measurement `name` came to. A long one that was cut off goes on with the parts that it has,
+    where the checkout is still the same commit, without changes."""
+    commit = _git("rev-parse", "HEAD")
+    if commit == "unknown" or _changed():
+        return measure()
+    path = settings().cache / "bench" / f"{name}-{commit[:12]}" / f"{part}.json"
+    if path.is_file():
+        return [Figure(**row) for row in json.loads(path.read_text("utf-8"))]
+    made = measure()
+    private_folder(path.parent)
+    write_bytes(path, json.dumps([_row(figure) for figure in made]).encode())
+    return made
 
 
 def read(folder: Path) -> list[tuple[str, Figure]]:
@@ -107,6 +122,10 @@ def _row(figure: Figure) -> dict[str, Any]:
         if key in row:
             row[key] = float(f"{float(row[key]):.6g}")
     return row
+
+
+def _changed() -> bool:
+    return bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"))
 
 
 def _git(*arguments: str) -> str:

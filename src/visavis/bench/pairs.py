@@ -94,11 +94,11 @@ def prompts(frames: Pixels) -> list[str]:
     return [", ".join([*clauses, "sharp"]) for clauses in words]
 
 
-def copying(ready: Ready, shown: Sequence[Pair], noises: int) -> Copying:
+def copying(ready: Ready, shown: Sequence[Pair], noises: int, steps: int) -> Copying:
     """So many pictures of each pair, from seed 0 on. Raises InputError where none of them shows a face."""
     frames, whose, faceless = list[Frame](), list[int](), 0
     for number, pair in enumerate(track(shown, "pictures of pairs")):
-        for drawn in ready(Asked(((pair.reference,),), pair.prompt, noises), 0, lambda share: None):
+        for drawn in ready(Asked(((pair.reference,),), pair.prompt, noises, steps), 0, lambda share: None):
             found = found_in(drawn.pixels, drawn.frame)
             if found is None:
                 faceless += 1

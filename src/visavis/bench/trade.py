@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +33,34 @@ class Place:
     obeyed: float
 
 
-def trade(card: Card, base: str, shown: Sequence[Somebody], prompts: Sequence[str]) -> tuple[list[Place], list[Figure]]:
+def trade(card: Card, base: str, shown: Sequence[Somebody], prompts: Sequence[str]) -> list[Figure]:
     """One picture of each person and prompt at each place of the dial that the card names."""
-    (form,) = (form for name, _, form in forms_of(card.options) if name == card.dial)
-    assert form.low is not None and form.high is not None
-    places, figures = list[Place](), list[Figure]()
-    for value in np.linspace(form.low, form.high, PLACES).round(2).tolist():
+    figures = list[Figure]()
+    for name, value in _along(card):
         ready = registry.part(card.slug, "use").load(Spec(base, card.options(**{card.dial: value})))
         made = gallery(ready, shown, prompts, 1)
         found, right = cosines(made, shown), answers(made, list(prompts) * len(shown), card.slug)
-        places.append(Place(card.slug, value, found.likeness(), float(right.mean())))
-        name, n = f"{card.slug}.{card.dial}_{value:g}", len(shown)
-        figures.append(Figure(f"{name}.likeness", found.likeness(), *found.interval(), "likeness", "higher", n))
+        figures.append(
+            Figure(f"{name}.likeness", found.likeness(), *found.interval(), "likeness", "higher", len(shown))
+        )
         figures.append(Figure(f"{name}.prompt_accuracy", float(right.mean()), *bootstrap(right), n=len(right)))
-    return places, figures
+    return figures
+
+
+def places(card: Card, values: Mapping[str, float]) -> list[Place]:
+    """Of what `trade` measured, by the names of the figures."""
+    return [
+        Place(card.slug, value, values[f"{name}.likeness"], values[f"{name}.prompt_accuracy"])
+        for name, value in _along(card)
+    ]
+
+
+def _along(card: Card) -> Iterator[tuple[str, float]]:
+    """Places of the dial, each with its name among figures."""
+    (form,) = (form for name, _, form in forms_of(card.options) if name == card.dial)
+    assert form.low is not None and form.high is not None
+    for value in np.linspace(form.low, form.high, PLACES).round(2).tolist():
+        yield f"{card.slug}.{card.dial}_{value:g}", value
 
 
 def answers(made: Gallery, captions: list[str], name: str) -> Floats:

@@ -20,7 +20,7 @@ from visavis.faces.judge import JUDGES
 from visavis.run import mark, provenance
 from visavis.run.likeness import ANCHORS, alike
 from visavis.run.output import Made
-from visavis.run.runner import chosen_options, facts_of, loaded, needs_weights
+from visavis.run.runner import chosen_options, elsewhere, facts_of, loaded, needs_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +40,14 @@ class MadeUp:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run that is ready; `people` makes one after the other."""
+    """A run that is ready; `people` makes one after the other. notes: a sentence on a base that the system did not
+    learn on."""
 
     card: Card
     asked: Invented
     ready: Ready
     seed: int
+    notes: tuple[str, ...]
     facts: dict[str, Any]
 
     def people(self, progress: Progress = lambda share: None) -> Iterator[MadeUp]:
@@ -88,4 +90,4 @@ def identities(inputs: CreateIdentity, options: Mapping[str, Any] | None = None)
     asked = Invented(inputs.n, inputs.photos, inputs.steps, inputs.guidance)
     ready.check(asked)
     facts = facts_of("create.identity", card, spec, ready, inputs)
-    return Run(card, asked, ready, inputs.seed, facts)
+    return Run(card, asked, ready, inputs.seed, elsewhere(card, spec), facts)

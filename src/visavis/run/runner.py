@@ -31,7 +31,7 @@ from visavis.run.output import Made
 class Run:
     """A run that is ready to make its pictures: everything that can be refused has been asked.
 
-    notes: a sentence on each photo that is poor for this.
+    notes: a sentence on each photo that is poor for this, and on a base that the system did not learn on.
     """
 
     card: Card
@@ -121,6 +121,9 @@ def portraits(
     spec = Spec(inputs.base or card.base, chosen, str(inputs.published or ""))
     if not spec.published:
         needs_weights(card)
+        for note in elsewhere(card, spec):
+            tell(note)
+            notes += (note,)
     ready = loaded(card, spec)
     ready.check(asked)
     facts = {
@@ -169,6 +172,13 @@ def needs_weights(card: Card) -> None:
             f"{card.slug} lacks its weights {', '.join(lacking)}: train them (visavis train {card.slug}, then --ship), "
             "or name a folder with the authors' own by --published."
         )
+
+
+def elsewhere(card: Card, spec: Spec) -> tuple[str, ...]:
+    """What is to be said where a system's own weights stand on a base that they did not learn on."""
+    if not card.weights or spec.base == card.base:
+        return ()
+    return (f"{card.slug} learnt on {card.base}: on {spec.base} its pictures may show nobody, or nothing.",)
 
 
 def chosen_options(card: Card, given: Mapping[str, Any]) -> Any:

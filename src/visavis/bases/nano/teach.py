@@ -173,12 +173,12 @@ def plan(
     draw: Draw,
     people: Callable[[Prepared, Schedule, Any, str, bool], People] = People,
     faces_of: tuple[Prepared, Prepared] | None = None,
-    ready: Callable[[Any, Any], None] = lambda module, faces: None,
+    ready: Callable[[Any, Any, NDArray[np.int64]], None] = lambda module, faces, rows: None,
     rates: Mapping[str, float] | None = None,
 ) -> Plan:
     """Of a run that trains one module; loss: everybody said; faces_of: in place of `rows(config)`; ready: is shown
-    module and `people` of the training rows before the first step; rates: how many times as fast parameters learn
-    whose names begin so.
+    module, `people` of the training rows and which of these to measure maps on, before the first step; rates: how many
+    times as fast parameters learn whose names begin so.
 
     What ships is the newest average: the loss hardly shows likeness, so that it would choose a checkpoint too early.
 
@@ -193,10 +193,10 @@ def plan(
     judged, shown = (np.arange(min(len(val), count)) for count in (JUDGED, SHOWN))
     portraits = val.column("portrait")
     photos = np.asarray(portraits.take(portraits.rows([val.keys[i] for i in shown])))
+    measured = np.linspace(0, len(train) - 1, min(len(train), FITTED)).astype(np.int64)
     if config.align:
-        some = np.linspace(0, len(train) - 1, min(len(train), FITTED)).astype(np.int64)
-        cast(Any, module).aligner.fit(faces.batch(some, np.random.default_rng(0))["maps"])
-    ready(module, faces)
+        cast(Any, module).aligner.fit(faces.batch(measured, np.random.default_rng(0))["maps"])
+    ready(module, faces, measured)
 
     def pictures(modules: Modules, rows: NDArray[np.int64], steps: int) -> Pixels:
         batch = watched.batch(rows, np.random.default_rng(0))

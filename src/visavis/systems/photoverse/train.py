@@ -35,7 +35,6 @@ from visavis.training.prepare import FRAMES, Prepared
 
 __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "ship", "terms"]
 
-FITTED = 2048  # faces from which the maps' mean and deviation are taken
 SIZE = align.SIZES["portrait"]
 JITTER = Augment((1, 1), shift=0, turn=0, mirror=0, blur=0, jpeg=0, shrink=0, grey=0, light=0.8)
 
@@ -146,8 +145,7 @@ def plan(config: Config) -> Plan:
     return teach.plan(config, build(config), Step(config), loss, _drawn, People, ready=_ready)
 
 
-def _ready(module: Any, faces: People) -> None:
-    rows = np.linspace(0, len(faces.portraits_at) - 1, min(len(faces.portraits_at), FITTED)).astype(np.int64)
+def _ready(module: Any, faces: People, rows: NDArray[np.int64]) -> None:
     random = np.random.default_rng(0)
     with fast(module.tower):
         module.fit(faces.batch(part, random)["reference"] for part in np.array_split(rows, -(-len(rows) // 64)))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visavis.bases.faces import usable
@@ -39,8 +40,6 @@ from visavis.training.prepare import Prepared
 from visavis.training.rows import source
 
 __all__ = ["CONFIG", "Config", "Step", "build", "made_up", "pinned", "plan", "ship", "terms"]
-
-FITTED = 2048  # faces from which the maps' mean and deviation are taken
 
 
 @dataclass(frozen=True)
@@ -163,8 +162,7 @@ def plan(config: Config) -> Plan:
     return teach.plan(config, build(config), Step(config), loss, _drawn, people, (train, val), ready=_ready)
 
 
-def _ready(module: Any, faces: People) -> None:
-    rows = np.linspace(0, len(faces.read_at) - 1, min(len(faces.read_at), FITTED)).astype(np.int64)
+def _ready(module: Any, faces: People, rows: NDArray[np.int64]) -> None:
     module.apart.fit(torch.from_numpy(faces.read.take(faces.read_at[rows])[:, 0].astype(np.float32)))
 
 

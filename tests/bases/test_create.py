@@ -20,6 +20,7 @@ pytest.importorskip("diffusers")
 
 from visavis.app.cli import run  # noqa: E402
 from visavis.bases.load import base, hub  # noqa: E402
+from visavis.bench.figures import Figure, write  # noqa: E402
 from visavis.core.errors import InputError, RefusedError  # noqa: E402
 
 
@@ -114,7 +115,7 @@ def test_what_is_done_stays_after_ctrl_c(nano: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ["create", "faces", "", "--base", str(nano), "--n", "400", "--steps", "2", "--out", str(out)]
     running = subprocess.Popen([sys.executable, "-m", "visavis", *command], stderr=subprocess.PIPE)
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not (out / "00001.png").exists() and time.monotonic() < until:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
@@ -168,9 +169,15 @@ def test_a_repository_in_the_cache_of_the_hub_needs_no_connection(
         hub("someone/other@v1")
 
 
-def test_bases_and_their_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bases_and_their_words(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("nano", [Figure("face_found", 0.75)], seed=0, started=0)
+    (tmp_path / "results" / "autoencoder.json").write_text('["of another program"]')
     assert run(["bases"]) == 0
-    assert "nano" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "face_found 0.75" in said and "autoencoder" in said and "psnr" not in said
     assert run(["bases", "nano", "--words"]) == 0
     said = capsys.readouterr().out
     assert "smiling" in said and "<pad>" not in said and "x0 to x63" in said

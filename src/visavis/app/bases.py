@@ -8,10 +8,12 @@ import typer
 
 from visavis.app import forms
 from visavis.app.say import say, say_json, table
+from visavis.bench.figures import values_of
 from visavis.core import weights
 from visavis.core.errors import InputError
 
 BASES = {"nano": "text to faces, 128 px", "autoencoder": "pictures of faces to latents and back"}
+TOLD = {"nano": ("face_found", "asked.gender", "frechet.a"), "autoencoder": ("psnr", "judge_cosine")}
 
 
 def bases(
@@ -19,7 +21,8 @@ def bases(
     words: Annotated[bool, typer.Option("--words", help="the words that it knows")] = False,
     as_json: forms.Json = False,
 ) -> None:
-    """The generators that visavis knows: what they do, their size and terms; with --words, what one can be told."""
+    """The generators that visavis knows: what they do, their size and terms and, in a checkout, what was measured of
+    them (all of it: `visavis results nano`); with --words, what one can be told."""
     if name is not None and name not in BASES:
         raise InputError(f"There is no base {name!r}; known are {', '.join(BASES)}.")
     if words:
@@ -29,9 +32,13 @@ def bases(
     if as_json:
         say_json({"schema": "visavis.bases/1", "bases": rows})
         return
+    told = [", ".join(f"{name} {value:.3g}" for name, value in r["figures"].items()) for r in rows]
     table(
-        ("name", "MB", "terms", "trained on", "what"),
-        [(r["name"], f"{r['bytes'] / 1e6:.0f}", r["terms"], r["trained_on"], r["what"]) for r in rows],
+        ("name", "MB", "terms", "trained on", "what", "measured"),
+        [
+            (r["name"], f"{r['bytes'] / 1e6:.0f}", r["terms"], r["trained_on"], r["what"], figures)
+            for r, figures in zip(rows, told, strict=True)
+        ],
     )
 
 
@@ -39,7 +46,10 @@ def _row(name: str) -> dict[str, Any]:
     parts = weights.parts(name)
     facts = {"terms": parts[0].terms, "trained_on": parts[0].trained_on} if parts else {}
     here = {"terms": "-", "trained_on": "not trained yet", **facts}
-    return {"name": name, "what": BASES[name], "bytes": sum(entry.bytes for entry in parts), **here}
+    known = values_of(name)
+    figures = {figure: known[figure] for figure in TOLD[name] if figure in known}
+    size = sum(entry.bytes for entry in parts)
+    return {"name": name, "what": BASES[name], "bytes": size, **here, "figures": figures}
 
 
 def _words(name: str, as_json: bool) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.bench.canvas import see
-from visavis.bench.figures import Figure, results_folder, write
+from visavis.bench.figures import Figure, results_folder, values_of, write
 from visavis.bench.obeyed import judged, obeyed
 from visavis.bench.pairs import Pair, Pooled, copying, pairs
 from visavis.bench.people import DRAWS, Gallery, Somebody, cosines, drawn_people, gallery, people
@@ -236,9 +236,7 @@ def _obeyed(made: Gallery, prompts: Sequence[str], noises: int) -> Pooled:
 
 def _budget(card: Card, samples: int) -> None:
     """What it will take, from the speed that `visavis bench train` measured; before it was measured, nano's."""
-    path = results_folder() / "train.json"
-    figures = json.loads(path.read_text("utf-8"))["figures"] if path.is_file() else []
-    speeds = {figure["name"]: figure["value"] for figure in figures}
+    speeds = values_of("train")
     ends = ".2_threads.float32.eager"
     speed = speeds.get(card.slug + ends, speeds.get("nano" + ends))
     total = 2 * len(SEEDS) * samples

@@ -91,6 +91,15 @@ def read(folder: Path) -> list[tuple[str, Figure]]:
     return rows
 
 
+def values_of(name: str) -> dict[str, float]:
+    """The values of results/NAME.json; none where there is no such file, or one of somebody else's making."""
+    try:
+        rows = json.loads((results_folder() / f"{name}.json").read_text("utf-8"))["figures"]
+        return {str(row["name"]): float(row["value"]) for row in rows}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
 def machine() -> str:
     """Processor, cores that may be used, memory, Python: what a reader needs to place a time."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0

@@ -25,7 +25,8 @@ def run(tests: bool = True) -> None:
         _run(["git", "clone", "-q", "--no-hardlinks", ".", str(clone)], Path.cwd(), {})
         at = {"VISAVIS_HOME": str(home), "PIP_NO_CACHE_DIR": "1"}
         demo = _seconds(["make", "demo", f"PYTHON={sys.executable}"], clone, at)
-        base, weights = _size(clone / ".venv"), _size(home / "weights")
+        shipped = sum(map(_size, (clone / ".venv").glob("lib/*/site-packages/visavis_weights")))
+        base, weights = _size(clone / ".venv") - shipped, _size(home / "weights") + shipped
         archives = Path(top) / "archives"
         download = [str(clone / ".venv/bin/python"), "-m", "pip", "download", "-q", "-d", str(archives)]
         _run([*download, "-c", "constraints.txt", "."], clone, at)

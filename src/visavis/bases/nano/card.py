@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from visavis.bases.nano.words import FREE, LENGTH, NUMBERS, TELLING
 from visavis.core.catalogue import Terms
 
@@ -33,16 +31,16 @@ Prompts of at most {length} words out of: {words}; numbers from {first} to {last
 {data}. Terms of the weights: {terms}. Captions were made from the data set's labels of age and gender presentation and
 from measures of the face mesh and the pixels; no word names an origin. Where a photo ends inside
 the frame, what lies beyond was not learnt.
-{figures}
+
 ## Limits
 Small, and trained on few photos. The data set's labels are other people's judgement of photos. A picture that resembles
-somebody does so by chance; how near it comes to photos it was trained on is among the figures (`copy.*`).
+somebody does so by chance; how near it comes to photos it was trained on is among the figures (`visavis results nano`
+in a checkout of visavis: `copy.*`).
 """
 
 
-def card(parameters: int, data: str, terms: Terms, figures: Mapping[str, float] | None = None) -> str:
-    """Markdown with the metadata that hubs read. figures: measured ones by name."""
-    rows = "".join(f"| {name} | {value:.4g} |\n" for name, value in sorted((figures or {}).items()))
+def card(parameters: int, data: str, terms: Terms) -> str:
+    """Markdown with the metadata that hubs read."""
     return CARD.format(
         licence=LICENCES.get(terms, "other"),
         millions=round(parameters / 1e6),
@@ -53,5 +51,4 @@ def card(parameters: int, data: str, terms: Terms, figures: Mapping[str, float] 
         free=f"{FREE[0]} to {FREE[-1]}",
         data=data,
         terms=terms,
-        figures=f"\n## Figures\n| figure | value |\n|---|---|\n{rows}" if rows else "",
     )

@@ -64,7 +64,7 @@ def test_from_photos_to_portraits(
     assert first.facts["terms"] == "unknown" and first.facts["weights"].keys() == {"arc2face", "arc2face_people"}
     assert {facts["terms"] for facts in first.facts["weights"].values()} == {"unknown"}
     (deaf,) = vv.create.portrait(portraits["obama"], "smiling", n=1, seed=5, **options)
-    assert deaf.notes == ("arc2face hears no words",)
+    assert deaf.notes == ("arc2face hears no words; instantid does",)
     assert np.abs(deaf.pixels.astype(int) - first.pixels).max() <= 2
     (other,) = vv.create.portrait(portraits["biden"], n=1, seed=5, **options)
     assert (other.pixels != first.pixels).any()

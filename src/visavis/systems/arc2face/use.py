@@ -26,7 +26,7 @@ from visavis.systems.arc2face.fewbits import add_differences
 from visavis.systems.arc2face.model import Arc2Face
 from visavis.training.checkpoint import origin, unpacked
 
-DEAF = "arc2face hears no words"
+DEAF = "arc2face hears no words; instantid does"
 PHOTOS = 1000  # seeds of each made-up person
 
 

@@ -9,8 +9,9 @@ from visavis.core.task import FolderIn, option
 
 @dataclass(frozen=True)
 class Options:
-    adapter_scale: float = option(0.8, "how much the identity tokens count beside the text", low=0, high=1.5)
-    identity_net_scale: float = option(0.8, "how much IdentityNet counts, for who and where", low=0, high=1.5)
+    # 1 as in training: on left-out people alike with the prompt and nearer to the person than the authors' 0.8.
+    adapter_scale: float = option(1.0, "how much the identity tokens count beside the text", low=0, high=1.5)
+    identity_net_scale: float = option(1.0, "how much IdentityNet counts, for who and where", low=0, high=1.5)
     points: Literal["prompt", "reference"] = option(
         "prompt", "where the five points come from: a picture of the prompt alone, or the photo"
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from visavis.bench.claims import _precision, decided, drawn, verdict
+from visavis.bench.arms import _precision
+from visavis.bench.claims import decided, drawn, verdict
 from visavis.bench.pairs import Pair, Pooled, prompts, scored
 from visavis.bench.people import Cosines
 from visavis.faces.analyse import find_faces
@@ -38,13 +40,12 @@ def test_likeness_is_1_for_the_photo_and_0_for_what_all_share() -> None:
 
 def test_all_runs_of_a_claim_compute_as_the_first_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISAVIS_HOME", str(tmp_path))
-    assert _precision("claim-toy-*-9", "claim-toy-one-0-9") == "auto"
-    folder = run_folder("claim-toy-one-0-9")
-    folder.mkdir(parents=True)
-    kept = {"config": {"schedule": {"precision": "auto"}}, "precision": "bfloat16"}
-    (folder / "run.json").write_text(json.dumps(kept))
-    assert _precision("claim-toy-*-9", "claim-toy-other-0-9") == "bfloat16"
-    assert _precision("claim-toy-*-9", "claim-toy-one-0-9") == "auto"  # what it was begun with, so that it goes on
+    for name, precision in (("claim-toy-one-0-9", "bfloat16"), ("claim-toy-other-0-9", "float32")):
+        folder = run_folder(name)
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps({"precision": precision}))
+        os.utime(folder / "run.json", (0, 0) if precision == "bfloat16" else None)
+    assert _precision("toy", "claim-toy-*-9", ()) == "bfloat16"
 
 
 def test_an_effect_is_drawn_over_people_and_seeds_alike_in_both_arms() -> None:

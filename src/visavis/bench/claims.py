@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.bench.arms import SEEDS, trained
 from visavis.bench.canvas import see
 from visavis.bench.figures import Figure, results_folder, values_of, write
 from visavis.bench.obeyed import judged, obeyed
@@ -28,9 +29,8 @@ from visavis.core.card import Card, Claim, Ready, Spec
 from visavis.core.config import changed
 from visavis.core.errors import InputError
 from visavis.core.progress import say
-from visavis.training.runs import run_folder
 
-SAMPLES, SEEDS, NOISES = 20_000, (0, 1), 2
+SAMPLES, NOISES = 20_000, 2
 STEPS = 10  # of the sampler, in both arms: nano's pictures are hardly better with 20, which take twice as long
 QUICK = 64  # samples that show that it runs, not what it finds
 LESS = ("copy_paste",)  # measures of which less is better
@@ -94,10 +94,8 @@ def _loaded(card: Card, claim: Claim, settings: Sequence[str], samples: int) -> 
             options = changed(one.options(), told)
             yield arm, registry.part(slug, "use").load(Spec(base or one.base, options))
         return
-    for arm, learnt in enumerate(claim.trained):
-        for seed in SEEDS:
-            best = _trained(card, claim.arms[arm], [*settings, *learnt], seed, samples)
-            yield arm, registry.part(card.slug, "use").load(Spec(base or card.base, card.options(), run=str(best)))
+    for arm, best in trained(card, claim, settings, samples):
+        yield arm, registry.part(card.slug, "use").load(Spec(base or card.base, card.options(), run=str(best)))
 
 
 def decided(name: str, arms: Arms) -> Verdict:
@@ -176,29 +174,6 @@ def verdict_of(slug: str) -> str | None:
     """What results/claims/SLUG.json of this checkout says, in words; None where it was not run."""
     path = results_folder() / "claims" / f"{slug}.json"
     return finding(path).words if path.is_file() else None
-
-
-def _trained(card: Card, arm: str, settings: Sequence[str], seed: int, samples: int) -> Path:
-    """The weights of one arm and seed; a run that was cut off goes on."""
-    from visavis.training.launch import configured, recipe, start
-
-    config = configured(recipe(card.slug), None, settings)
-    steps = max(2, samples // config.schedule.batch)
-    name = f"claim-{card.slug}-{arm.replace(' ', '-')}-{seed}-{samples}"
-    warmup, precision = min(config.schedule.warmup, steps // 10), _precision(f"claim-{card.slug}-*-{samples}", name)
-    schedule = {"steps": steps, "seed": seed, "warmup": warmup, "precision": precision, "every": 1000}
-    told = [*settings, *(f"schedule.{key}={value}" for key, value in schedule.items())]
-    say(f"{card.slug}: {arm}, seed {seed}")
-    _, folder = start(card.slug, settings=told, run=name, minutes=float("inf"), resume=True)
-    return folder / "best.safetensors"
-
-
-def _precision(runs: str, name: str) -> str:
-    """What the first of a claim's runs measured as faster holds for all of them; a run that goes on keeps its own."""
-    if (own := run_folder(name) / "run.json").is_file():
-        return str(json.loads(own.read_text())["config"]["schedule"]["precision"])
-    others = sorted(run_folder(name).parent.glob(f"{runs}/run.json"), key=lambda path: path.stat().st_mtime)
-    return str(json.loads(others[0].read_text())["precision"]) if others else "auto"
 
 
 def _shown(claim: Claim, count: int) -> tuple[list[Somebody] | list[Pair], list[str]]:

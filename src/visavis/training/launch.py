@@ -10,13 +10,16 @@ from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from visavis.core import registry
 from visavis.core.catalogue import strictest
 from visavis.core.config import changed, nearest, plain, restored
 from visavis.core.errors import InputError, absent
 from visavis.training.runs import run_folder
+
+if TYPE_CHECKING:
+    from visavis.training.precision import Precision
 
 # What needs the bases lies in their room, above this one, and are only named here.
 RECIPES = {
@@ -94,6 +97,16 @@ def start(
         trackers=trackers,
     )
     return result, folder
+
+
+def prepared(name: str, settings: Sequence[str] = ()) -> Precision:
+    """Looks at the data of a training, so that several may begin at once, and says which precision is faster here."""
+    module = recipe(name)
+    from visavis.training import precision
+
+    _on_this_machine()
+    plan = module.plan(configured(module, None, settings))
+    return precision.choose(plan.step, plan.modules, plan.batches(0, 0, 1), 1)
 
 
 def _on_this_machine() -> None:

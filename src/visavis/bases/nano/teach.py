@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from visavis.bases import load
 from visavis.bases.autoencoder import latents
 from visavis.bases.faces import usable
-from visavis.bases.nano.train import Faces, Loss, validation_loss
+from visavis.bases.nano.train import Faces, Loss, measured_on, validation_loss
 from visavis.blocks.diffusion import objective
 from visavis.blocks.diffusion.sample import to_images
 from visavis.blocks.identity.encoder import VectorA
@@ -39,7 +39,6 @@ from visavis.training.splits import by_hash
 
 # Validation faces: of the loss, of likeness, on the sheet; pictures of each there.
 WATCHED, JUDGED, SHOWN, EACH = 512, 64, 16, 2
-FITTED = 2048  # faces from which the mean and deviation of A's maps are taken
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def plan(
     judged, shown = (np.arange(min(len(val), count)) for count in (JUDGED, SHOWN))
     portraits = val.column("portrait")
     photos = np.asarray(portraits.take(portraits.rows([val.keys[i] for i in shown])))
-    measured = np.linspace(0, len(train) - 1, min(len(train), FITTED)).astype(np.int64)
+    measured = measured_on(len(train))
     if config.align:
         cast(Any, module).aligner.fit(faces.batch(measured, np.random.default_rng(0))["maps"])
     ready(module, faces, measured)

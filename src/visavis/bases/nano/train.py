@@ -1,6 +1,7 @@
 """Trains nano: flow matching in the autoencoder's latents, on captions made of labels and of what perception measures.
 
-`align` asks the middle of the UNet to predict recogniser A's maps of the clean photo (`blocks.losses.align`).
+`align` asks the middle of the UNet to predict what of recogniser A's maps of the clean photo tells people apart
+(`blocks.losses.align`). What ships was trained on the maps as they are, which are nearly the same for all faces.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from visavis.bases.nano.words import LENGTH
 from visavis.blocks.diffusion import objective
 from visavis.blocks.identity.recogniser_a import FEATURES, recogniser_a
 from visavis.blocks.images import to_tensor
-from visavis.blocks.losses.align import MAP, align_loss, aligner, middle
+from visavis.blocks.losses.align import MAP, Aligner, middle
 from visavis.core.catalogue import Terms, strictest
 from visavis.core.config import within
 from visavis.core.errors import InputError
@@ -46,6 +47,7 @@ from visavis.training.prepare import Prepared
 from visavis.training.rows import source
 
 WATCHED = 512  # validation frames
+FITTED = 2048  # faces from which the mean and deviation of A's maps are taken
 SHOWN = (
     "",
     "a woman of 25, looking straight, eyes open, sharp",
@@ -93,14 +95,14 @@ class Nano(nn.Module):
         self.register_buffer("deviation", torch.ones(8))
         self.text, self.unet = folder.text_encoder(), folder.unet()
         plain_attention(self.unet)
-        self.aligner = aligner(self.unet) if align else None
+        self.aligner = Aligner(self.unet) if align else None
 
-    def forward(self, noisy: Tensor, level: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Velocity [B, 8, 16, 16] of latents at levels [B] under tokens [B, 32]; A's maps as the UNet sees them."""
+    def forward(self, noisy: Tensor, level: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Velocity [B, 8, 16, 16] of latents at levels [B] under tokens [B, 32], and what the UNet's middle gives."""
         with middle(self.unet) as kept:
             said = self.text(tokens)[0]
             velocity: Tensor = self.unet(noisy, objective.timestep(level), said, return_dict=False)[0]
-        return velocity, self.aligner(kept[0]) if self.aligner is not None else None
+        return velocity, kept[0]
 
 
 def build(config: Config) -> dict[str, nn.Module]:
@@ -141,11 +143,12 @@ def standard(module: nn.Module, latents: Tensor) -> Tensor:
 
 
 def losses(module: nn.Module, batch: Batch, level: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Flow matching's loss over places inside the photo, and one less the cosine to A's maps there."""
+    """Flow matching's loss over places inside the photo, and that of the alignment there."""
+    nano: Any = getattr(module, "module", module)
     clean, inside = standard(module, batch["latents"]), batch["inside"]
-    velocity, maps = module(objective.noised(clean, noise, level), level, batch["tokens"])
+    velocity, seen = module(objective.noised(clean, noise, level), level, batch["tokens"])
     flow = objective.flow_loss(velocity, clean, noise, inside)
-    return flow, flow.new_zeros(()) if maps is None else align_loss(maps, batch["maps"], inside)
+    return flow, flow.new_zeros(()) if nano.aligner is None else nano.aligner(seen, batch["maps"], inside)
 
 
 def plan(config: Config) -> Plan:
@@ -163,6 +166,8 @@ def plan(config: Config) -> Plan:
         nano.deviation.copy_(torch.from_numpy(deviation))
     aligned = config.align > 0
     faces, watched = (Faces(rows, config.schedule, coder, digest, aligned) for rows in (train, val))
+    if aligned:
+        nano.aligner.fit(faces.batch(measured_on(len(train)), np.random.default_rng(0))["maps"])
     optimizer = torch.optim.AdamW(
         modules["nano"].parameters(), config.rate, weight_decay=config.weight_decay, fused=True
     )
@@ -179,6 +184,11 @@ def plan(config: Config) -> Plan:
     return Plan(
         Step(config), modules, {"nano": optimizer}, faces, config.schedule, Hooks(validate, sheet, best="score")
     )
+
+
+def measured_on(count: int) -> NDArray[np.int64]:
+    """Which of so many faces tell how A's maps lie."""
+    return np.linspace(0, count - 1, min(count, FITTED)).astype(np.int64)
 
 
 def terms(config: Config) -> Terms:

@@ -18,12 +18,6 @@ from visavis.blocks.identity.recogniser_a import FEATURES
 MAP = "stage4"  # of A: as many places as the middle of nano's UNet
 
 
-def aligner(unet: Any) -> nn.Sequential:
-    """The layers from the UNet's middle [B, C, 4, 4] to A's maps [B, 256, 4, 4]; they train and ship with nothing."""
-    middle, wanted = unet.config.block_out_channels[-1], FEATURES[MAP][0]
-    return nn.Sequential(nn.Conv2d(middle, 512, 1), nn.SiLU(), nn.Conv2d(512, wanted, 1))
-
-
 @contextmanager
 def middle(unet: Any) -> Iterator[list[Tensor]]:
     """What the UNet's middle gives, call by call, inside; with what a ControlNet adds to it."""
@@ -40,12 +34,14 @@ def middle(unet: Any) -> Iterator[list[Tensor]]:
 
 
 class Aligner(nn.Module):
-    """For a UNet that is told who somebody is: `align_loss` on A's maps without what all faces share (`Apart`), which
-    is nearly all of them. It trains with the UNet and ships with nothing."""
+    """From the UNet's middle to A's maps, without what all faces share (`Apart`), which is nearly all of them. It
+    trains with the UNet and ships with nothing."""
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
-        self.layers, self.apart = aligner(unet), Apart(FEATURES[MAP][0])
+        given, wanted = unet.config.block_out_channels[-1], FEATURES[MAP][0]
+        self.layers = nn.Sequential(nn.Conv2d(given, 512, 1), nn.SiLU(), nn.Conv2d(512, wanted, 1))
+        self.apart = Apart(wanted)
 
     def fit(self, maps: Tensor) -> None:
         """maps: [N, C, 4, 4 faces] of some people."""

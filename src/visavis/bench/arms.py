@@ -28,7 +28,7 @@ def trained(card: Card, claim: Claim, settings: Sequence[str], samples: int) -> 
     schedule = configured(recipe(card.slug), None, settings).schedule
     steps = max(2, samples // schedule.batch)
     same = {"steps": steps, "warmup": min(schedule.warmup, steps // 10), "every": 1000}
-    same["precision"] = _precision(card.slug, f"claim-{card.slug}-*-{samples}", settings)
+    same["precision"] = _precision(card.slug, f"claim-{card.slug}-*-{samples}", [*settings, *claim.trained[0]])
     runs, made = dict[str, list[str]](), list[tuple[int, Path]]()
     for arm, learnt in enumerate(claim.trained):
         for seed in SEEDS:
@@ -62,12 +62,12 @@ def _train(slug: str, runs: Mapping[str, Sequence[str]]) -> None:
                 # Of their own session: Ctrl-C is for this process, which stops each of them once.
                 run = subprocess.Popen([*command, "--minutes", UNBOUNDED], env=env, start_new_session=True)
                 running.append(run)
-            failed = [run.wait() for run in running if run.wait()]
+            codes = [run.wait() for run in running]
         finally:
             for run in running:
                 if run.poll() is None:
                     run.terminate()
             for run in running:
                 run.wait()
-        if failed:
+        if any(codes):
             raise InputError("A training ended early; the same command goes on with what is there.")

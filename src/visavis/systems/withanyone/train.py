@@ -97,7 +97,8 @@ def made_up(config: Config) -> dict[str, Tensor]:
 
 
 class Step:
-    """L = L_diff + w_ID L_ID + w_CL L_CL; the paper's 0.1 and 0.1 crumple faces of this size."""
+    """L = L_diff + identity L_ID + contrastive L_CL, with the config's weights; the paper has 0.1 for both, at which
+    faces of this size crumple."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

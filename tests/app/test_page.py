@@ -171,6 +171,7 @@ def test_portraits_come_with_likeness_terms_and_a_dial(
     visitor.tab("Create")
     visitor.send("Person", small["obama"])
     visitor.page.get_by_label("Prompt how they look").fill("a dragon")
+    visitor.sees("what is asked decides: arc2face for no words")
     visitor.page.get_by_label("System").click()
     visitor.page.get_by_role("option", name="toy", exact=True).click()
     visitor.sees("The nearest to a person is the photo itself.")

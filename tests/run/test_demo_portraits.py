@@ -14,7 +14,7 @@ pytest.importorskip("c2pa", reason="a signed manifest needs the extra [ml]")
 from tests.run.toy_system_files import write_toy
 
 from visavis.core import registry, weights
-from visavis.core.tasks import CreatePortrait
+from visavis.run.runner import system_for
 from visavis.run.verify import verify
 
 
@@ -22,7 +22,7 @@ def test_one_photo_in_six_portraits_out(portraits: dict[str, Path], tmp_path: Pa
     folder, toy = tmp_path / "photos", write_toy(tmp_path / "toy")
     folder.mkdir()
     (folder / "obama.jpg").write_bytes(portraits["obama"].read_bytes())
-    default = registry.card(CreatePortrait("", "").system)
+    default = registry.card(system_for(""))
     system = default.slug if all(map(weights.found, default.weights)) else "toy"
     env = {**os.environ, "PYTHONPATH": str(toy)}
     command = [sys.executable, "-m", "visavis", "demo", str(folder), "--out", str(tmp_path / "out")]

@@ -164,6 +164,17 @@ def test_poor_photos_are_named(toy: None, home: Path, portraits: dict[str, Path]
     assert used == "2 photos of person 1 are used."
 
 
+@pytest.mark.parametrize("prompt", ["", "smiling, looking left"])
+def test_where_no_system_is_named_one_hears_what_is_asked_and_may_be_sold(
+    home: Path, portraits: dict[str, Path], monkeypatch: pytest.MonkeyPatch, prompt: str
+) -> None:
+    pytest.importorskip("diffusers", reason="real systems need the extra [ml]")
+    monkeypatch.setenv("VISAVIS_LICENCE", "commercial")
+    (made,) = run_of(CreatePortrait(portraits["obama"], prompt, n=1)).pictures()
+    assert made.likeness is not None and not any("hears no words" in note for note in made.notes)
+    assert not made.facts["asked"]["lost"] and ("looking left" in made.facts["asked"]["kept"]) == bool(prompt)
+
+
 def test_poor_photos_are_named_before_anything_is_loaded(
     toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

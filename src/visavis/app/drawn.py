@@ -11,7 +11,7 @@ from visavis.core.errors import InputError, RefusedError
 from visavis.core.tasks import CREATE_PORTRAIT, CreatePortrait
 from visavis.core.types import Face
 from visavis.run.output import Made
-from visavis.run.runner import portraits
+from visavis.run.runner import portraits, system_for
 
 COUNT = 6
 
@@ -38,7 +38,7 @@ class Drawn:
 def draw(face: Face, out: Path) -> Drawn:
     """Writes OUT/portrait-1.png and so on, signed and marked, by the default system, else by the first that can. The
     photos of a demo are nobody's of an album: no consent is looked up, which the pictures record."""
-    default, reason = CreatePortrait("", "").system, ""
+    default, reason = system_for(""), ""
     for system in dict.fromkeys([default, *(card.slug for card in registry.systems_for(CREATE_PORTRAIT.name))]):
         try:
             run = portraits(CreatePortrait(face, "", system=system, n=COUNT, no_consent_check=True))  # type: ignore[arg-type]

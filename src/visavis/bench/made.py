@@ -12,14 +12,14 @@ from visavis.bench.figures import Figure
 from visavis.core import registry, weights
 from visavis.core.card import Drawn
 from visavis.core.tasks import CreatePortrait
-from visavis.run.runner import Run, portraits
+from visavis.run.runner import Run, portraits, system_for
 
 REPEATS = 3
 
 
 def missing() -> str:
     """Why it cannot be timed here, or nothing."""
-    slug = CreatePortrait("", "").system
+    slug = system_for("")
     if all(map(weights.found, registry.card(slug).weights)):
         return ""
     return f"portrait.*: not measured, the weights of {slug} do not ship"

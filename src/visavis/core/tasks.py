@@ -69,7 +69,12 @@ class CreatePortrait:
     more: list[PhotoIn] = option((), "a further photo of this person; may be repeated", metavar="PHOTO")
     beside: list[PhotoIn] = option((), "a photo of somebody else in the same picture; may be repeated", metavar="PHOTO")
     face: int = option(0, "which face of the photo, by the number that look draws beside it (0: the main one)", low=0)
-    system: str = option("arc2face", "which system makes it; `visavis systems` lists them", metavar="SLUG")
+    system: str = option(
+        "",
+        "which system makes it; left out, what is asked decides: arc2face for no words, since it hears none, instantid "
+        "for words, withanyone for several people",
+        metavar="SLUG",
+    )
     n: int = option(4, "how many pictures", low=1, high=1000)
     out: OutPath = option("visavis-portraits", "folder of the pictures, their JSON and sheet.png")
     seed: int = option(0, "the first picture's; each further one counts up", low=0, high=2**31)

@@ -105,7 +105,7 @@ def portraits(
     consent or permissive terms; all before anything is loaded that takes long.
     """
     check(inputs)
-    card = registry.card(inputs.system)
+    card = registry.card(inputs.system or system_for(inputs.prompt, bool(inputs.beside)))
     if "create.portrait" not in card.tasks:
         able = ", ".join(one.slug for one in registry.systems_for("create.portrait"))
         raise InputError(f"{card.slug} makes no portraits; {able} do.")
@@ -134,6 +134,14 @@ def portraits(
         "photos": [len(faces) for faces in people],
     }
     return Run(card, asked, ready, inputs.seed, consents, notes, facts)
+
+
+def system_for(prompt: str, beside: bool = False) -> str:
+    """Where none was asked for: of the systems that can do it, the one that shows most of the person (results/create),
+    with permissive weights where one has them."""
+    if beside:
+        return "withanyone"
+    return "instantid" if prompt.strip() else "arc2face"
 
 
 def facts_of(

@@ -88,7 +88,7 @@ class TaskForm:
         stop.click(self._cancel, self.job, stop, **QUIET)
         for dropdown, columns, ideas in systems:
             dropdown.change(
-                lambda slug, ideas=ideas: [*(gr.Column(visible=slug == one) for one in ideas), ideas[slug]],
+                lambda slug, ideas=ideas: [*(gr.Column(visible=slug == one) for one in ideas if one), ideas[slug]],
                 dropdown,
                 columns,
                 **QUIET,
@@ -125,9 +125,13 @@ class TaskForm:
         cards = {card.slug: card for card in registry.systems_for(self.task.name)}
         if not cards:
             return []
-        first = field.default if field.default in cards else next(iter(cards))
-        dropdown = gr.Dropdown(list(cards), value=first, label=words_of(field.name), info="which system makes it")
         ideas = {slug: _idea(card) for slug, card in cards.items()}
+        slugs: list[Any] = list(cards)
+        if not field.default:
+            ideas[""] = say.block(say.paragraph(f"{field.form.help}.".capitalize()))
+            slugs.insert(0, ("what is asked decides", ""))
+        first = field.default if field.default in ideas else slugs[0]
+        dropdown = gr.Dropdown(slugs, value=first, label=words_of(field.name), info="which system makes it")
         idea, columns = gr.HTML(ideas[first], elem_classes="vv-idea"), []
         self.parts.append(Part(field, dropdown))
         for slug, card in cards.items():

@@ -27,7 +27,8 @@ CARD = Card(
         "128 px, one face, near-frontal. Recogniser A's maps stand in for the paper's image tower, and the picture is "
         "the face's own frame where the paper's is three times as wide. Learnt from single photos: it partly copies "
         "their pose and light. Its pseudo-words take the place of nano's free word x0, which a prompt may name once. "
-        "Not the paper's: in training the UNet's middle predicts what of recogniser A's maps tells people apart."
+        "Not the paper's: in training the UNet's middle predicts what of recogniser A's maps tells people apart, and "
+        "in the last 48,000 of 163,200 samples the identity loss weighs 0.05 in place of 0.01."
     ),
     base="nano",
     options=Options,

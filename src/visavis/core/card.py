@@ -74,7 +74,7 @@ class Asked:
     prompt: str
     n: int
     steps: int = 20
-    guidance: float = 3.0
+    guidance: float = 4.0
 
 
 @dataclass(frozen=True)

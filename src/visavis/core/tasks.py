@@ -83,7 +83,7 @@ class CreatePortrait:
     )
     published: FolderIn | None = option(None, "folder with the authors' own weights, in place of ours")
     steps: int = option(20, "steps of the sampler", low=1, high=200)
-    guidance: float = option(3.0, "how strictly the words are followed", low=1, high=20)
+    guidance: float = option(4.0, "how strictly the words are followed", low=1, high=20)
     no_consent_check: bool = option(False, "leave the album's consents alone; the pictures record that", here=True)
 
 

@@ -126,9 +126,10 @@ def test_one_side_of_guidance_is_cured_too(load: Any, asked: Any, home: Path) ->
 def test_the_foundation_is_the_base_where_nothing_of_the_text_was_tuned(
     load: Any, asked: Any, home: Path, nano: Path
 ) -> None:
-    _, foundation = cure_of(load(told="alpha=0,m=2"), asked("mouth open")).dual()
+    wanted = asked("mouth open")
+    _, foundation = cure_of(load(told="alpha=0,m=2"), wanted).dual()
     pipeline: Any = read(nano)
-    pictures = base(str(nano)).pictures("mouth open", 2, seed=5, steps=2)
+    pictures = base(str(nano)).pictures("mouth open", 2, seed=5, steps=2, guidance=wanted.guidance)
     made = use._decoded(pipeline.vae, foundation)
     assert all(apart(a, b) <= 2 for a, b in zip(made, pictures, strict=True))
 

@@ -128,7 +128,7 @@ class TaskForm:
         ideas = {slug: _idea(card) for slug, card in cards.items()}
         slugs: list[Any] = list(cards)
         if not field.default:
-            ideas[""] = say.block(say.paragraph(f"{field.form.help}.".capitalize()))
+            ideas[""] = say.block(say.paragraph(f"{field.form.help[:1].upper()}{field.form.help[1:]}."))
             slugs.insert(0, ("what is asked decides", ""))
         first = field.default if field.default in ideas else slugs[0]
         dropdown = gr.Dropdown(slugs, value=first, label=words_of(field.name), info="which system makes it")

@@ -137,8 +137,8 @@ def portraits(
 
 
 def system_for(prompt: str, beside: bool = False) -> str:
-    """Where none was asked for: of the systems that can do it, the one that shows most of the person (results/create),
-    with permissive weights where one has them."""
+    """Which system makes portraits where none was asked for: one that hears the prompt where there is one and, where
+    such a one ships, has permissive weights. beside: of several people."""
     if beside:
         return "withanyone"
     return "instantid" if prompt.strip() else "arc2face"

@@ -76,6 +76,17 @@ def install(
     say("written: results/install.json (visavis results install prints it)")
 
 
+@app.command()
+def learning(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="SLUG=RUN...", help="the run whose weights ship, of each system")
+    ],
+) -> None:
+    """Likeness over training samples, from what the runs wrote down."""
+    importlib.import_module("visavis.bench.learning").run(runs)
+    say("written: results/learning.json and learning.png")
+
+
 @app.command("all")
 def everything() -> None:
     """All of them, and `visavis calibrate`."""

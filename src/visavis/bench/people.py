@@ -21,7 +21,7 @@ from visavis.faces.align import SIZES
 from visavis.faces.analyse import central, find_faces
 from visavis.faces.frame import Frame, found_in, frame_of
 from visavis.faces.judge import judge_portraits
-from visavis.training.splits import KNOWN, Split
+from visavis.training.splits import KNOWN, TEST_TWINS, Split
 
 OTHERS = 8
 DRAWS = 1000
@@ -48,10 +48,10 @@ def people(split: Split, least: int = 2, count: int = 0) -> list[Somebody]:
 
 
 def faces(split: Split, least: int = 2, count: int = 0) -> dict[str, list[Face]]:
-    """The same people by name: the middle face of up to 9 photos of each, in the order of hashes."""
+    """The same people by name, each under one name: the middle face of up to 9 photos, in the order of hashes."""
     photos: dict[str, list[tuple[str, bytes]]] = {}
     for row in parquet_rows([data_folder("identity") / "celeba_identity.parquet"], ["name", "file", "image"]):
-        if KNOWN["identity"].split(row["name"], {}) == split:
+        if row["name"] not in TEST_TWINS and KNOWN["identity"].split(row["name"], {}) == split:
             photos.setdefault(row["name"], []).append((row["file"], row["image"]))
     found = dict[str, list[Face]]()
     for name, theirs in track(sorted(photos.items()), "people"):

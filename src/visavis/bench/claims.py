@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.bench.arms import SEEDS, trained
-from visavis.bench.canvas import see
 from visavis.bench.figures import Figure, results_folder, values_of, write
-from visavis.bench.obeyed import judged, obeyed
-from visavis.bench.pairs import Pair, Pooled, copying, pairs
-from visavis.bench.people import DRAWS, Gallery, Somebody, cosines, drawn_people, gallery, people
+from visavis.bench.obeyed import followed
+from visavis.bench.pairs import Pair, copying, pairs
+from visavis.bench.people import DRAWS, RESEARCH, Somebody, cosines, drawn_people, gallery, people
 from visavis.core import registry
 from visavis.core.card import Card, Claim, Ready, Spec
 from visavis.core.config import changed
@@ -80,7 +79,7 @@ def run(slug: str, quick: bool = False, settings: Sequence[str] = ()) -> Path:
         notes.append(f"likeness to the other photo {inferior}: lower end {low:.3f}, margin {-MARGIN}")
     figures = [figure for name in arms[0][0] for figure in _figures(name, arms, name != claim.measure)]
     name = f"claims/{slug}-quick" if quick else f"claims/{slug}"
-    notes.append(f"pictures of {STEPS} steps")
+    notes += [f"pictures of {STEPS} steps", RESEARCH]
     notes.append(f"{samples} samples an arm and seed" if card.trains else "nothing is learnt, so that no seeds vary")
     return write(name, figures, seed=0, started=started, notes=[*said, *notes])
 
@@ -193,20 +192,8 @@ def _measured(ready: Ready, claim: Claim, shown: Sequence[Any], noises: int) -> 
     made = gallery(ready, shown, claim.prompts, noises, steps=STEPS)
     measured: dict[str, Measured] = {"likeness": cosines(made, shown)}
     if claim.measure == "obeyed":
-        measured["obeyed"] = _obeyed(made, claim.prompts, noises)
+        measured["obeyed"] = followed(made, [prompt for prompt in claim.prompts for _ in range(noises)])
     return measured, []
-
-
-def _obeyed(made: Gallery, prompts: Sequence[str], noises: int) -> Pooled:
-    """Of the questions that the prompts put, each person's share that the pictures answer as asked; a picture without a
-    face disobeys once."""
-    captions = [prompt for _ in made.pictures for prompt in prompts for _ in range(noises)]
-    pictures = np.stack([picture for theirs in made.pictures for picture in theirs])
-    seen = see(pictures, "looking")
-    found, faceless = obeyed(judged(seen, captions)).values(), np.flatnonzero(~seen.found)
-    right = np.concatenate([*(answers.right for answers in found), np.zeros(len(faceless))])
-    rows = np.concatenate([*(answers.rows for answers in found), faceless])
-    return Pooled.of(right, rows // (len(prompts) * noises), len(made.pictures))
 
 
 def _budget(card: Card, samples: int) -> None:

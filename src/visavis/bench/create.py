@@ -8,6 +8,7 @@ people; every row says its likeness on those too. It takes hours: where it was c
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -18,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.bench.figures import Figure, bootstrap, kept, write
-from visavis.bench.obeyed import learnt
-from visavis.bench.people import Cosines, Gallery, Somebody, cosines, gallery, people
+from visavis.bench.obeyed import followed, learnt
+from visavis.bench.people import RESEARCH, Cosines, Gallery, Somebody, cosines, faces, gallery, people
 from visavis.bench.plain import TUNED, Told, Tuned
-from visavis.bench.trade import Place, answers, draw, places, trade
+from visavis.bench.trade import Place, draw, places, trade
 from visavis.core import registry, weights
-from visavis.core.card import Card, Spec
+from visavis.core.card import Asked, Card, Spec
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.types import Floats
-from visavis.faces.frame import bearing, vectors_a
+from visavis.faces.frame import bearing, frame_of, vectors_a
 from visavis.faces.judge import judge_portraits
 from visavis.faces.score import standardised
 from visavis.media.sheet import grid
@@ -35,19 +36,22 @@ from visavis.training.splits import by_hash
 
 PROMPTS = ("smiling", "serious, looking left", "smiling, looking right", "a person of 60, serious")
 SEEDS, SHOWN = 2, 8
+NEW_SEEDS = 10_000  # of what is timed
+BASE = "nano"
 FIFTY = 50  # people of the tuned baseline
 RIDGE = 30.0
 
 
-def run(folder: Path | None = None, base: str = "nano") -> None:
+def run(folder: Path | None = None) -> None:
     """Writes results/create.json and, where a folder is named, a sheet of each system's pictures of the same people."""
     try:
-        from visavis.bases.load import base as load
+        from visavis.bases.load import base
     except ModuleNotFoundError as error:
         raise missing_extra("ml", "Making pictures") from error
     started, shown = time.time(), people("test")
-    made_base = load(base)
+    made_base = base(BASE)
     notes = [
+        RESEARCH,
         f"{len(PROMPTS)} prompts x {SEEDS} seeds a person: {'; '.join(PROMPTS)}",
         f"lora: rank 8, {TUNED:.0f} s a person, steps of 8 faces; seconds hold them",
     ]
@@ -59,31 +63,42 @@ def run(folder: Path | None = None, base: str = "nano") -> None:
             notes.append(f"not measured: {card.slug} (its weights do not ship)")
             continue
         try:
-            rows[card.slug] = registry.part(card.slug, "use").load(Spec(base, card.options()))
+            rows[card.slug] = registry.part(card.slug, "use").load(Spec(BASE, card.options()))
         except InputError as error:  # of the system that it stands on
             notes.append(f"not measured: {card.slug} ({error})")
+    notes.append("terms: " + ", ".join(f"{name} {ready.terms}" for name, ready in rows.items()))
     fifty = by_hash([somebody.name for somebody in shown], FIFTY)
     tuned_on = [one for one, chosen in zip(shown, fifty, strict=True) if chosen]
     for name, ready in rows.items():
         theirs = tuned_on if name == "lora" else shown
         figures += kept("create", name, partial(_measured, name, ready, theirs, folder))
     figures += _of_ceilings(figures)
-    figures += _trades([registry.card(name) for name in rows if name in registry.cards()], base, figures)
+    figures += _trades([registry.card(name) for name in rows if name in registry.cards()], figures)
     write("create", figures, seed=0, started=started, notes=notes)
 
 
 def _measured(name: str, ready: Any, shown: Sequence[Somebody], folder: Path | None) -> list[Figure]:
     """Of one row of the table."""
-    began = time.perf_counter()
     made = gallery(ready, shown, PROMPTS, SEEDS)
-    seconds = (time.perf_counter() - began) / (len(shown) * len(PROMPTS) * SEEDS)
     if folder:
         _sheet(folder / f"create-{name}.png", made, shown)
-    figures = _figures(name, made, shown, seconds)
+    figures = [
+        *_figures(name, made, shown),
+        Figure(f"{name}.seconds", _seconds(ready, shown[0]), None, None, "s", "lower"),
+    ]
     if isinstance(ready, Tuned):
         few, middle, many = np.quantile(ready.steps, [0, 0.5, 1])
         figures.append(Figure(f"{name}.steps", middle, few, many, "steps", "neither", len(shown)))
     return figures
+
+
+def _seconds(ready: Any, somebody: Somebody) -> float:
+    """A picture, of somebody new and of seeds that are: what a system remembers of a prompt and a seed is of no use."""
+    began = time.perf_counter()
+    for number, prompt in enumerate(PROMPTS):
+        for _ in ready(Asked(((somebody.face,),), prompt, SEEDS), NEW_SEEDS + number * SEEDS, lambda share: None):
+            pass
+    return (time.perf_counter() - began) / (len(PROMPTS) * SEEDS)
 
 
 def _of_ceilings(figures: Sequence[Figure]) -> list[Figure]:
@@ -97,11 +112,11 @@ def _of_ceilings(figures: Sequence[Figure]) -> list[Figure]:
     ]
 
 
-def _trades(cards: Sequence[Card], base: str, figures: Sequence[Figure]) -> list[Figure]:
+def _trades(cards: Sequence[Card], figures: Sequence[Figure]) -> list[Figure]:
     """Of every system with a dial, drawn beside what was measured of all."""
     turned, made = [card for card in cards if card.dial], list[Figure]()
     for card in turned:
-        made += kept("create", f"{card.slug}-{card.dial}", partial(trade, card, base, people("val"), PROMPTS))
+        made += kept("create", f"{card.slug}-{card.dial}", partial(trade, card, BASE, people("val"), PROMPTS))
     values = {figure.name: figure.value for figure in (*figures, *made)}
     ends = ".prompt_accuracy"
     names = [figure.name.removesuffix(ends) for figure in figures if figure.name.endswith(ends)]
@@ -110,12 +125,13 @@ def _trades(cards: Sequence[Card], base: str, figures: Sequence[Figure]) -> list
     return made
 
 
-def _figures(name: str, made: Gallery, shown: Sequence[Somebody], seconds: float) -> list[Figure]:
+def _figures(name: str, made: Gallery, shown: Sequence[Somebody]) -> list[Figure]:
     found = cosines(made, shown)
     by_a = _by_a(made, shown)
-    captions = [prompt for _ in shown for prompt in PROMPTS for _ in range(SEEDS)]
-    right = answers(made, captions, name)
-    copied, units = _copied(made, shown)
+    right = followed(made, [prompt for prompt in PROMPTS for _ in range(SEEDS)])
+    looks = _looks(made)
+    copied, units = _copied(looks, shown)
+    varied, whose = _varied(looks)
     n, some = len(shown), by_hash([somebody.name for somebody in shown], FIFTY)
     among = Cosines(found.made[np.ix_(some, some)], found.shown[np.ix_(some, some)])
     shares = bootstrap(copied, units=units)
@@ -123,12 +139,12 @@ def _figures(name: str, made: Gallery, shown: Sequence[Somebody], seconds: float
         Figure(f"{name}.likeness", found.likeness(), *found.interval(), "likeness", "higher", n),
         Figure(f"{name}.likeness.fifty", among.likeness(), *among.interval(), "likeness", "higher", int(some.sum())),
         Figure(f"{name}.likeness_a", by_a.likeness(), *by_a.interval(), "likeness", "neither", n),
-        Figure(f"{name}.prompt_accuracy", float(right.mean()), *bootstrap(right), n=len(right)),
+        Figure(f"{name}.prompt_accuracy", right.value(), *right.interval(), n=n),
         Figure(f"{name}.copy_paste", float(copied.mean()), *shares, "share", "lower", len(copied)),
+        Figure(f"{name}.diversity", float(varied.mean()), *bootstrap(varied, units=whose), "looks", n=len(varied)),
         Figure(f"{name}.alike", _alike(made), unit="cosine", better="neither"),
         *_pairs(name, made),
         Figure(f"{name}.face_found", float(made.found.mean()), *bootstrap(made.found), n=len(made.found)),
-        Figure(f"{name}.seconds", seconds, unit="s", better="lower", n=len(captions)),
         *_size(name),
     ]
 
@@ -145,16 +161,43 @@ def _by_a(made: Gallery, shown: Sequence[Somebody]) -> Cosines:
     return Cosines.of(vectors, vectors_a([somebody.shown for somebody in shown]), others)
 
 
-def _copied(made: Gallery, shown: Sequence[Somebody]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+Looks = list[list[NDArray[np.float64] | None]]  # of each person's pictures, None where there is no face
+
+
+def _looks(made: Gallery) -> Looks:
+    return [[None if frame is None else bearing(frame) for frame in frames] for frames in made.frames]
+
+
+def _copied(looks: Looks, shown: Sequence[Somebody]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Copy-paste of each picture with a face, and whose it is."""
-    known, values, units = anchors(), list[float](), list[int]()
-    for number, (frames, somebody) in enumerate(zip(made.frames, shown, strict=True)):
-        looks = [bearing(frame) for frame in frames if frame is not None]
-        if looks:
-            off = apart(np.stack(looks), bearing(somebody.shown)[None], known.spread)[:, 0]
-            values += np.clip(1 - off / known.apart, 0, 1).tolist()
-            units += [number] * len(looks)
-    return np.array(values), np.array(units)
+    pairs = [
+        (look, bearing(somebody.shown), number)
+        for number, (theirs, somebody) in enumerate(zip(looks, shown, strict=True))
+        for look in theirs
+        if look is not None
+    ]
+    off, units = _apart(pairs)
+    return np.clip(1 - off, 0, 1), units
+
+
+def _varied(looks: Looks) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """How far apart pose, expression and light of two pictures are that differ by the seed alone, and whose they are;
+    1: as two photos of one person."""
+    pairs = [
+        (first, second, number)
+        for number, theirs in enumerate(looks)
+        for start in range(0, len(theirs), SEEDS)
+        for first, second in itertools.combinations(theirs[start : start + SEEDS], 2)
+        if first is not None and second is not None
+    ]
+    return _apart(pairs)
+
+
+def _apart(pairs: Sequence[tuple[Any, Any, int]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Of each (look, look, person), and the persons."""
+    known = anchors()
+    off = [float(apart(one[None], other[None], known.spread)[0, 0]) / known.apart for one, other, _ in pairs]
+    return np.array(off), np.array([number for *_, number in pairs])
 
 
 def _alike(made: Gallery) -> float:
@@ -198,12 +241,15 @@ def _ceilings(shown: Sequence[Somebody]) -> list[Figure]:
 
 
 def _told(vectors: Floats) -> Floats:
-    """The judge's vectors as a ridge map from A's has them, fitted on FairFace's training photos."""
+    """The judge's vectors as a ridge map from A's has them, fitted on FairFace's training photos and on those of the
+    training people of `identity`."""
     rows = learnt()
     kept, portraits = rows.column("vector_a"), rows.column("portrait")
-    a = standardised(kept.take(kept.rows(rows.keys))).astype(np.float64)
+    known = [frame_of(face) for theirs in faces("train").values() for face in theirs]
+    a = np.concatenate([standardised(kept.take(kept.rows(rows.keys))), vectors_a(known)]).astype(np.float64)
     places = np.array_split(portraits.rows(rows.keys), max(1, len(rows) // 512))
-    b = np.concatenate([judge_portraits(np.asarray(portraits.take(part))) for part in places]).astype(np.float64)
+    judged = [judge_portraits(np.asarray(portraits.take(part))) for part in places]
+    b = np.concatenate([*judged, judge_portraits(np.stack([frame.pixels for frame in known]))]).astype(np.float64)
     middle_a, middle_b = a.mean(0), b.mean(0)
     off = a - middle_a
     mapped = np.linalg.solve(off.T @ off + RIDGE * np.eye(off.shape[1]), off.T @ (b - middle_b))

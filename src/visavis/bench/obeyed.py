@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.bench.canvas import Seen, gaped, landmarks, opened, see, smiled, turned
+from visavis.bench.people import Gallery, Pooled
 from visavis.core.types import BANDS, Floats
 from visavis.faces.attributes import raw
 
@@ -70,6 +72,23 @@ def obeyed(asked: Asked) -> dict[str, Answers]:
     return {
         name: Answers(*(np.array(part) for part in zip(*pairs, strict=True))) for name, pairs in found.items() if pairs
     }
+
+
+def followed(made: Gallery, captions: Sequence[str]) -> Pooled:
+    """Of the questions that the captions, one for each picture of a person, put: each person's share that the pictures
+    answer as asked."""
+    pictures = np.stack([picture for theirs in made.pictures for picture in theirs])
+    seen = see(pictures, "looking")
+    found = obeyed(judged(seen, [*captions] * len(made.pictures)))
+    return pooled(list(found.values()), seen.found, len(captions))
+
+
+def pooled(answers: Sequence[Answers], found: NDArray[np.bool_], each: int) -> Pooled:
+    """Over people with so many pictures each; a picture without a face disobeys once."""
+    faceless = np.flatnonzero(~found)
+    right = np.concatenate([*(one.right for one in answers), np.zeros(len(faceless))])
+    rows = np.concatenate([*(one.rows for one in answers), faceless])
+    return Pooled.of(right, rows // each, len(found) // each)
 
 
 def band(years: float) -> int:

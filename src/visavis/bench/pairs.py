@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from visavis.bench.canvas import see
-from visavis.bench.people import faces
+from visavis.bench.people import Pooled, faces
 from visavis.core.card import Asked, Ready
 from visavis.core.errors import InputError
 from visavis.core.progress import track
@@ -33,30 +32,6 @@ class Pair:
     reference: Face
     truth: Frame
     prompt: str
-
-
-@dataclass(frozen=True, eq=False)
-class Pooled:
-    """A score of everybody's pictures. sums, counts: float64 [P], of each person."""
-
-    sums: NDArray[np.float64]
-    counts: NDArray[np.float64]
-
-    @staticmethod
-    def of(values: NDArray[np.float64], people: NDArray[np.int64], count: int) -> Pooled:
-        sums = np.zeros((2, count))
-        np.add.at(sums[0], people, values)
-        np.add.at(sums[1], people, 1)
-        return Pooled(*sums)
-
-    @property
-    def people(self) -> int:
-        return len(self.sums)
-
-    def value(self, weights: NDArray[np.float64] | None = None) -> float:
-        """The mean over pictures. weights [P]: how often each person counts."""
-        w = np.ones(len(self.sums)) if weights is None else weights
-        return float((w * self.sums).sum() / (w * self.counts).sum())
 
 
 @dataclass(frozen=True, eq=False)

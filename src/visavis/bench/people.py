@@ -4,7 +4,7 @@ with, and likeness pooled over all of them (never a ratio of one person's)."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ from visavis.faces.judge import judge_portraits
 from visavis.training.splits import KNOWN, TEST_TWINS, Split
 
 OTHERS = 8
+RESEARCH = "consent: research set (identity of CelebA), looked up in no album"
 DRAWS = 1000
 
 
@@ -137,16 +138,43 @@ class Cosines:
         """0: as strangers, 1: as the photo that was shown. weights [P]: how often each person counts."""
         return _own(self.made, weights) / _own(self.shown, weights)
 
-    def drawn(self, seed: int = 0) -> NDArray[np.float64]:
-        """Likeness over bootstrap draws of people, all four means anew in each: [DRAWS]."""
-        count = len(self.made)
-        random = np.random.default_rng(seed)
-        return np.array([self.likeness(drawn_people(count, random)) for _ in range(DRAWS)])
+    def interval(self) -> tuple[float, float]:
+        """95 %; all four means anew in each draw of people."""
+        return _interval(self.likeness, self.people)
 
-    def interval(self, seed: int = 0) -> tuple[float, float]:
-        """95 %."""
-        low, high = np.percentile(self.drawn(seed), [2.5, 97.5])
-        return float(low), float(high)
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """A score of everybody's pictures. sums, counts: float64 [P], of each person."""
+
+    sums: NDArray[np.float64]
+    counts: NDArray[np.float64]
+
+    @staticmethod
+    def of(values: NDArray[np.float64], people: NDArray[np.int64], count: int) -> Pooled:
+        sums = np.zeros((2, count))
+        np.add.at(sums[0], people, values)
+        np.add.at(sums[1], people, 1)
+        return Pooled(*sums)
+
+    @property
+    def people(self) -> int:
+        return len(self.sums)
+
+    def value(self, weights: NDArray[np.float64] | None = None) -> float:
+        """The mean over pictures. weights [P]: how often each person counts."""
+        w = np.ones(len(self.sums)) if weights is None else weights
+        return float((w * self.sums).sum() / (w * self.counts).sum())
+
+    def interval(self) -> tuple[float, float]:
+        """95 %, over draws of people."""
+        return _interval(self.value, self.people)
+
+
+def _interval(value: Callable[[NDArray[np.float64]], float], people: int) -> tuple[float, float]:
+    random = np.random.default_rng(0)
+    low, high = np.percentile([value(drawn_people(people, random)) for _ in range(DRAWS)], [2.5, 97.5])
+    return float(low), float(high)
 
 
 def drawn_people(count: int, random: np.random.Generator) -> NDArray[np.float64]:

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from visavis.bench.canvas import see
-from visavis.bench.figures import Figure, bootstrap, results_folder
-from visavis.bench.obeyed import judged, obeyed
-from visavis.bench.people import Gallery, Somebody, cosines, gallery
+from visavis.bench.figures import Figure, results_folder
+from visavis.bench.obeyed import followed
+from visavis.bench.people import Somebody, cosines, gallery
 from visavis.core import registry
 from visavis.core.card import Card, Spec
 from visavis.core.errors import missing_extra
 from visavis.core.task import forms_of
-from visavis.core.types import Floats
 from visavis.media.write import write_bytes
 
 PLACES = 4  # of the dial, from its lowest number to its highest
@@ -39,11 +37,9 @@ def trade(card: Card, base: str, shown: Sequence[Somebody], prompts: Sequence[st
     for name, value in _along(card):
         ready = registry.part(card.slug, "use").load(Spec(base, card.options(**{card.dial: value})))
         made = gallery(ready, shown, prompts, 1)
-        found, right = cosines(made, shown), answers(made, list(prompts) * len(shown), card.slug)
-        figures.append(
-            Figure(f"{name}.likeness", found.likeness(), *found.interval(), "likeness", "higher", len(shown))
-        )
-        figures.append(Figure(f"{name}.prompt_accuracy", float(right.mean()), *bootstrap(right), n=len(right)))
+        found, right, n = cosines(made, shown), followed(made, prompts), len(shown)
+        figures.append(Figure(f"{name}.likeness", found.likeness(), *found.interval(), "likeness", "higher", n))
+        figures.append(Figure(f"{name}.prompt_accuracy", right.value(), *right.interval(), n=n))
     return figures
 
 
@@ -63,31 +59,24 @@ def _along(card: Card) -> Iterator[tuple[str, float]]:
         yield f"{card.slug}.{card.dial}_{value:g}", value
 
 
-def answers(made: Gallery, captions: list[str], name: str) -> Floats:
-    """1 or 0 for each question of the captions, one for each picture, that a picture with a face was put to."""
-    pictures = np.stack([picture for theirs in made.pictures for picture in theirs])
-    found = obeyed(judged(see(pictures, f"{name}: looking"), captions))
-    return np.concatenate([a.right.astype(np.float32) for a in found.values()])
-
-
-def draw(places: Sequence[Place], plain: Sequence[Place]) -> None:
-    """results/create_trade.png: a line for each system along its dial, a point for each plain way."""
+def draw(turned: Sequence[Place], plain: Sequence[Place]) -> None:
+    """results/create_trade.png: a square for each way as it is, a line for those that have a dial."""
     try:
         from matplotlib.figure import Figure as Canvas
     except ModuleNotFoundError as error:
         raise missing_extra("bench", "Drawing the trade") from error
     canvas = Canvas(figsize=(6, 4), layout="constrained")
     axes: Any = canvas.subplots()
-    for slug in dict.fromkeys(place.slug for place in places):
-        along = [place for place in places if place.slug == slug]
-        axes.plot([p.obeyed for p in along], [p.likeness for p in along], "o-", label=slug)
-        for place in along:
-            axes.annotate(f"{place.value:g}", (place.obeyed, place.likeness), fontsize=7)
-    for place in plain:
-        axes.plot(place.obeyed, place.likeness, "s", label=place.slug)
+    for number, place in enumerate(plain):
+        along = [one for one in turned if one.slug == place.slug]
+        axes.plot([p.obeyed for p in along], [p.likeness for p in along], "o-", color=f"C{number}")
+        for one in along:
+            axes.annotate(f"{one.value:g}", (one.obeyed, one.likeness), fontsize=7)
+        axes.plot(place.obeyed, place.likeness, "s", color=f"C{number}", label=place.slug)
     axes.set(xlabel="share of what the prompt asks that is seen", ylabel="likeness")
+    axes.set_title("lines: a dial turned, validation people; squares: as they are, test people", fontsize=8)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize=8)
     out = io.BytesIO()
     canvas.savefig(out, format="png", dpi=120)
     write_bytes(results_folder() / "create_trade.png", out.getvalue())

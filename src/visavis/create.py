@@ -64,7 +64,8 @@ def portrait(
         no_consent_check=not consent_check,
     )
     where = album or (person.album or None if isinstance(person, Person) else None)
-    return list(portraits(inputs, options, album=where).pictures())
+    named = [person.id] if isinstance(person, Person) and where == (person.album or None) else []
+    return list(portraits(inputs, options, album=where, named=named).pictures())
 
 
 def identity(

@@ -67,6 +67,12 @@ def test_nothing_that_tells_who_is_on_it_is_signed_into_it(picture: Path) -> Non
     assert not any(word in data for word in (b"Ana", b"me.jpg", b"embedding", b"home"))
 
 
+def test_a_base_is_signed_by_its_name_not_by_where_it_lies(picture: Path) -> None:
+    provenance.sign(picture, {**FACTS, "base": "/srv/jane.doe/sd15"})
+    found = provenance.read(picture)
+    assert found is not None and found.facts["base"] == "sd15" and b"jane.doe" not in picture.read_bytes()
+
+
 def test_source_types_say_made_or_edited(picture: Path) -> None:
     provenance.sign(picture, FACTS)
     assert provenance.MADE.encode() in picture.read_bytes()

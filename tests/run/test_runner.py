@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.run.toy_system_files import USE, write_toy
 
 import visavis as vv
+from visavis.bench.album import fill
 from visavis.core import registry
 from visavis.core.errors import InputError, RefusedError
 from visavis.core.tasks import CreatePortrait
 from visavis.faces.analyse import find_faces
 from visavis.faces.frame import all_in, found_in, frame_of
+from visavis.faces.score import calibration
 from visavis.run.likeness import likeness, likeness_of_all, recognised
 from visavis.run.runner import portraits as run_of
 
@@ -151,8 +154,6 @@ def test_what_cannot_be_done_is_said_before_anything_is_made(
 
 
 def test_poor_photos_are_named(toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path) -> None:
-    from PIL import Image
-
     tiny = tmp_path / "photo.png"
     image = Image.open(portraits["obama"])
     image.resize((image.width // 10, image.height // 10)).save(tiny)
@@ -244,6 +245,54 @@ def test_consent_is_looked_up_and_recorded(toy: None, home: Path, portraits: dic
     assert consent.state == "agreed" and len(questions) == 2
     (consent,) = portraits_of(asked(portraits["obama"], no_consent_check=True), album=album).consents
     assert consent.state == "not checked"
+
+
+def test_everybody_who_is_on_a_photo_is_asked(
+    toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path
+) -> None:
+    album = tmp_path / "family.db"
+    with vv.Album(album) as opened:
+        opened.person("Barack", [portraits["obama"], portraits["obama2"]], consent="a card")
+        opened.person("Joe", [portraits["biden"]])
+    mixed = asked(portraits["obama"], more=[portraits["obama3"], portraits["biden"]])
+    with pytest.raises(RefusedError, match="Joe has given no consent"):
+        portraits_of(mixed, album=album)
+    given, agreed = portraits_of(mixed, album=album, ask=lambda question: "Joe" in question).consents
+    assert (given.state, agreed.state) == ("given", "agreed")
+
+
+def test_a_covered_face_hides_nobody_from_their_consent(
+    toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path
+) -> None:
+    """In an album so large that no table can call a covered face found."""
+    album, photos = tmp_path / "large.db", [portraits[name] for name in ("obama", "obama2", "obama3")]
+    covered = tmp_path / "covered.png"
+    image = Image.open(portraits["obama"]).convert("RGB")
+    face = find_faces(portraits["obama"])[0]
+    x1, y1, x2, y2 = (round(float(v)) for v in face.box)
+    image.paste((30, 60, 120), (x1, y1 + (y2 - y1) * 6 // 10, x2, y2))
+    image.save(covered)
+    (seen,) = find_faces(covered)
+    assert not seen.quality.covered.good
+    with vv.Album(album) as opened:
+        strangers = calibration().cohort.vectors[:1500]
+        fill(opened.store, strangers, calibration().cohort.statistics(strangers))
+        opened.person("Barack", photos)
+        assert opened.find(covered).verdict != "found"
+    with pytest.raises(RefusedError, match="Barack, who may be on the photo, has given no consent"):
+        portraits_of(asked(covered), album=album)
+
+
+def test_whom_the_caller_names_is_asked_whatever_the_photos_show(
+    toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path
+) -> None:
+    with vv.Album(tmp_path / "family.db") as opened:
+        person = opened.person("Barack", [portraits["obama"]], consent="a card", until=date.today() - timedelta(1))
+    inputs = asked(portraits["biden"])
+    (consent,) = portraits_of(inputs, album=tmp_path / "family.db").consents
+    assert consent.state == "not on record"
+    with pytest.raises(RefusedError, match="the consent of Barack ended"):
+        portraits_of(inputs, album=tmp_path / "family.db", named=[person.id])
 
 
 def test_a_system_that_cannot_be_read_is_named_and_left_out(

@@ -61,7 +61,7 @@ def demo(folder: Path | None, out: Path) -> Path:
     groups = group(faces, matches)
     members = [faces[i] for i in groups[0]] if groups else []
     story = tell([own for _, own in found.photos], members)
-    drawn = draw(faces[groups[0][0]], out) if groups else None
+    drawn = draw(faces[groups[0][0]], out, folder is None) if groups else None
     page = _page(found, matches, groups, folder, story, drawn)
     target = out / "index.html"
     write_bytes(target, page.encode())

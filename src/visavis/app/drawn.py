@@ -35,13 +35,13 @@ class Drawn:
         return f"Portraits: {len(self.made)} of the person on {name} by {self.system}{told if known else ''}."
 
 
-def draw(face: Face, out: Path) -> Drawn:
-    """Writes OUT/portrait-1.png and so on, signed and marked, by the default system, else by the first that can. The
-    photos of a demo are nobody's of an album: no consent is looked up, which the pictures record."""
+def draw(face: Face, out: Path, own: bool) -> Drawn:
+    """Writes OUT/portrait-1.png and so on, signed and marked, by the default system, else by the first that can. own:
+    the photo is of the demo itself, so that no consent is looked up, which the pictures record."""
     default, reason = system_for(""), ""
     for system in dict.fromkeys([default, *(card.slug for card in registry.systems_for(CREATE_PORTRAIT.name))]):
         try:
-            run = portraits(CreatePortrait(face, "", system=system, n=COUNT, no_consent_check=True))  # type: ignore[arg-type]
+            run = portraits(CreatePortrait(face, "", system=system, n=COUNT, no_consent_check=own))  # type: ignore[arg-type]
             made = [(f"portrait-{number}.png", picture) for number, picture in enumerate(run.pictures(), 1)]
             for name, picture in made:
                 picture.save(out / name)

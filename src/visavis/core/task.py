@@ -50,9 +50,10 @@ class Outcome:
     failure: str | None = None
 
 
-def argument(help: str, *, metavar: str = "") -> Any:
-    """A required positional input."""
-    return dataclasses.field(metadata={"form": Form(help, positional=True, metavar=metavar)})
+def argument(help: str, *, metavar: str = "", default: Any = None) -> Any:
+    """A positional input, required where it has no default."""
+    form = Form(help, positional=True, default=default, metavar=metavar)
+    return dataclasses.field(default=dataclasses.MISSING if default is None else default, metadata={"form": form})
 
 
 def option(

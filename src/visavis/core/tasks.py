@@ -64,8 +64,9 @@ class CreateFaces:
 class CreatePortrait:
     """Inputs of `create.portrait`."""
 
-    person: PhotoIn = argument("a photo of the person")
-    prompt: str = argument('how they look: "smiling, looking left"; "" for anyhow', metavar="PROMPT")
+    person: PhotoIn = argument("a photo of the person", metavar="PHOTO|FOLDER")
+    prompt: str = argument('how they look: "smiling, looking left"; "" for anyhow', metavar="PROMPT", default="")
+    prompts: str | None = option(None, "file with a prompt on each line, in place of PROMPT", metavar="FILE", here=True)
     more: list[PhotoIn] = option((), "a further photo of this person; may be repeated", metavar="PHOTO")
     beside: list[PhotoIn] = option((), "a photo of somebody else in the same picture; may be repeated", metavar="PHOTO")
     face: int = option(0, "which face of the photo, by the number that look draws beside it (0: the main one)", low=0)
@@ -76,7 +77,9 @@ class CreatePortrait:
         metavar="SLUG",
     )
     n: int = option(4, "how many pictures", low=1, high=1000)
-    out: OutPath = option("visavis-portraits", "folder of the pictures, their JSON and sheet.png")
+    out: OutPath = option(
+        "visavis-portraits", "folder of the pictures, their JSON, and a sheet of each photo and prompt"
+    )
     seed: int = option(0, "the first picture's; each further one counts up", low=0, high=2**31)
     base: BaseIn = option(
         "", "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION"

@@ -13,6 +13,7 @@ from visavis.core.errors import RefusedError
 from visavis.core.settings import settings
 from visavis.core.types import Face
 from visavis.faces.analyse import embed_faces
+from visavis.faces.score import DIFFERENT, FLOOR_COVERED, calibration
 from visavis.people.grouping import group_people, is_grouped
 from visavis.people.loaded import load
 from visavis.people.persons import Person, people
@@ -50,32 +51,43 @@ class Consent:
         }
 
 
-def look_up(groups: Sequence[Sequence[Face]], album: str | os.PathLike[str] | None, ask: Ask | None) -> list[Consent]:
-    """The consent of the person on each group of faces. album: path or URL; None: the one of the settings.
+def look_up(
+    groups: Sequence[Sequence[Face]],
+    album: str | os.PathLike[str] | None,
+    ask: Ask | None,
+    named: Sequence[int] = (),
+) -> list[Consent]:
+    """The consents of whom the album knows on the faces, group by group; one `not on record` for a group with nobody.
 
-    Where the album has the person and no consent, or one that has run out, `ask` decides; without it, or where the
-    answer is no, RefusedError is raised.
+    album: path or URL; None: the one of the settings. named: numbers of people in it who are meant, whatever the
+    photos show. Where the album has somebody and no consent, or one that has run out, `ask` decides; without it, or
+    where the answer is no, RefusedError is raised.
     """
     where = settings().album if album is None else os.fspath(album)
     if "://" not in where and not Path(where).expanduser().exists():
         return [Consent("not on record") for _ in groups]
     store = Store(where)
     try:
-        found = [_person(store, faces) for faces in groups]
+        with store.read() as connection:
+            known = {person.id: person for person in people(connection)}
+        found = [_on(store, faces) for faces in groups]
     finally:
         store.close()
-    return [_of(person, ask) for person in found]
+    if found:
+        found[0] |= {number: True for number in named if number in known}
+    made = list[Consent]()
+    for sure in found:
+        here = [(known[number], certain) for number, certain in sure.items() if number in known]
+        made += [_of(person, certain, ask) for person, certain in here] or [Consent("not on record")]
+    return made
 
 
-def _of(person: Person | None, ask: Ask | None) -> Consent:
-    if person is None:
-        return Consent("not on record")
+def _of(person: Person, certain: bool, ask: Ask | None) -> Consent:
     over = person.until is not None and person.until < date.today()
     if person.consent is not None and not over:
         return Consent("given", person.id, person.consent, person.until)
-    lack = (
-        f"the consent of {person.called} ended on {person.until}" if over else f"{person.called} has given no consent"
-    )
+    called = person.called if certain else f"{person.called}, who may be on the photo,"
+    lack = f"the consent of {called} ended on {person.until}" if over else f"{called} has given no consent"
     if ask is not None and ask(f"On record, {lack}. Do they agree to this?"):
         return Consent("agreed", person.id)
     raise RefusedError(
@@ -84,21 +96,29 @@ def _of(person: Person | None, ask: Ask | None) -> Consent:
     )
 
 
-def _person(store: Store, faces: Sequence[Face]) -> Person | None:
-    """Whom the album calls found on most of the faces."""
+def _on(store: Store, faces: Sequence[Face]) -> dict[int, bool]:
+    """Numbers of the people whom each face shows or may show, the most alike one of each, and whether it is certain.
+
+    A question too many costs a word, one too few somebody's consent. So a candidate counts who is not plainly somebody
+    else; and of covered faces and children, of whom no table can say that they are rarer than 1 in 1,000, the most
+    alike one counts however large the album is.
+    """
     with store.read() as connection:
         grouped = is_grouped(connection)
     if not grouped:
         with store.write() as connection:
             group_people(connection)
+    found = dict[int, bool]()
     with store.read() as connection:
         loaded = None if store.postgres else load(connection)
-        hits = []
         for face, vector in zip(faces, embed_faces(faces), strict=True):
-            found = find(connection, Query(vector, covered=not face.quality.covered.good), loaded)
-            if found.verdict == "found" and found.hits[0].person is not None:
-                hits.append(found.hits[0].person)
-        if not hits:
-            return None
-        best = max(set(hits), key=hits.count)
-        return next(person for person in people(connection) if person.id == best)
+            covered = not face.quality.covered.good
+            told = find(connection, Query(vector, covered), loaded, limit=None)
+            person = told.hits[0].person if told.hits else None
+            if person is None:
+                continue
+            unclear = covered or calibration().may_be_child(vector[None]).any()
+            candidate = told.verdict == "candidates" and told.hits[0].rate <= DIFFERENT
+            if told.verdict == "found" or candidate or (unclear and told.hits[0].rate <= FLOOR_COVERED):
+                found[person] = found.get(person, False) or told.verdict == "found"
+    return found

@@ -26,6 +26,7 @@ def write(path: str | os.PathLike[str], pixels: Pixels, facts: Mapping[str, Any]
     if target.suffix.lower() not in WRITERS:
         raise InputError(f"{paths.shown(target)} is neither .png nor .jpg: a signed picture is one of the two.")
     provenance.ready()
+    sidecar.check(target)
     WRITERS[target.suffix.lower()](target, pixels)
     try:
         provenance.sign(target, facts)

@@ -66,6 +66,8 @@ def sign(path: str | os.PathLike[str], facts: Mapping[str, Any], *, edited: bool
     agent = {"name": "visavis", "version": version("visavis")}
     action = {"action": "c2pa.created", "softwareAgent": agent, "digitalSourceType": EDITED if edited else MADE}
     said = {name: facts[name] for name in SIGNED if name in facts}
+    if Path(str(said.get("base", ""))).expanduser().is_absolute():
+        said["base"] = paths.file_name(said["base"])  # a picture that is passed on tells nothing of this machine
     manifest = {
         "claim_generator_info": [agent],
         "format": mime,

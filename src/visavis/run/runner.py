@@ -26,6 +26,8 @@ from visavis.run.consent import Ask, Consent, look_up
 from visavis.run.likeness import ANCHORS, Likeness, likeness, likeness_of_all, recognised
 from visavis.run.output import Made
 
+Load = Callable[[Card, Spec], Ready]
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -97,12 +99,15 @@ def portraits(
     album: str | os.PathLike[str] | None = None,
     ask: Ask | None = None,
     tell: Callable[[str], None] = lambda note: None,
+    named: Sequence[int] = (),
+    load: Load | None = None,
 ) -> Run:
     """A run of `create.portrait`. options: of the system, by name; ask: decides where a consent is missing; tell: hears
-    what is to be said of the photos, before the system is loaded.
+    what is to be said of the photos, before the system is loaded; named: numbers of people of the album who are meant;
+    load: in place of `loaded`, as for many runs of one system.
 
     Raises InputError for what is no photo, has no face or cannot be asked of the system, RefusedError for want of
-    consent or permissive terms; all before anything is loaded that takes long.
+    consent or permissive terms; the photos and consents are looked at before anything is loaded that takes long.
     """
     check(inputs)
     card = registry.card(inputs.system or system_for(inputs.prompt, bool(inputs.beside)))
@@ -116,7 +121,9 @@ def portraits(
     notes = _poor(people)
     for note in notes:
         tell(note)
-    consents = [Consent("not checked") for _ in people] if inputs.no_consent_check else look_up(people, album, ask)
+    consents = (
+        [Consent("not checked") for _ in people] if inputs.no_consent_check else look_up(people, album, ask, named)
+    )
     asked = Asked(people, inputs.prompt, inputs.n, inputs.steps, inputs.guidance)
     spec = Spec(inputs.base or card.base, chosen, str(inputs.published or ""))
     if not spec.published:
@@ -124,7 +131,7 @@ def portraits(
         for note in elsewhere(card, spec):
             tell(note)
             notes += (note,)
-    ready = loaded(card, spec)
+    ready = (load or loaded)(card, spec)
     ready.check(asked)
     facts = {
         **facts_of("create.portrait", card, spec, ready, inputs),

@@ -22,6 +22,18 @@ def beside(path: str | os.PathLike[str]) -> Path:
     return Path(path).with_suffix(".json")
 
 
+def check(path: str | os.PathLike[str]) -> None:
+    """Raises InputError where the JSON of this picture would take the place of something else."""
+    where = beside(path)
+    if not os.path.lexists(paths.openable(where)):
+        return
+    there = read(path)
+    if there is not None and there.get("file") not in (None, Path(path).name):
+        raise InputError(
+            f"{paths.shown(where)} is the record of {there['file']}; give the picture another name, without its suffix."
+        )
+
+
 def write(path: str | os.PathLike[str], facts: Mapping[str, Any]) -> Path:
     """Writes the JSON of a picture that is finished: what changes its bytes afterwards makes the sha256 wrong.
 

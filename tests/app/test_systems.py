@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from tests.run.toy_system_files import write_toy
+from tests.run.toy_system_files import CARD, write_toy
 
 from visavis.app.cli import run
 from visavis.core import registry
@@ -45,6 +46,16 @@ def test_every_system_says_all_that_a_stranger_asks(capsys: pytest.CaptureFixtur
         assert all(form.help for _, _, form in forms_of(card.options))
         assert run(["card", slug]) == 0
         assert capsys.readouterr().out.startswith(f"# {slug}: ")
+
+
+def test_a_system_whose_options_are_in_the_way_is_left_out_and_the_rest_works(tmp_path: Path) -> None:
+    card = CARD.replace("mirror: bool", "seed: int = option(0, 'noise', low=0)\n    mirror: bool")
+    env = {**os.environ, "PYTHONPATH": str(write_toy(tmp_path / "toy", card))}
+    done = visavis(env, "systems")
+    assert done.returncode == 0 and "toy" not in done.stdout
+    assert "toy is left out: TypeError: its options seed are called like inputs of its task" in done.stderr
+    env = {**os.environ, "PYTHONPATH": str(write_toy(tmp_path / "other", card.replace("seed: int", "grains: int")))}
+    assert "noise (0, 0 or more)" in visavis(env, "card", "toy").stdout
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,21 @@ def test_poor_photos_are_named(toy: None, home: Path, portraits: dict[str, Path]
     assert used == "2 photos of person 1 are used."
 
 
+def test_of_a_further_photo_with_two_faces_one_must_be_cut_out(
+    toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path
+) -> None:
+    images = [Image.open(portraits[name]).convert("RGB").resize((400, 500)) for name in ("obama", "biden")]
+    both = Image.new("RGB", (800, 500))
+    for number, image in enumerate(images):
+        both.paste(image, (400 * number, 0))
+    both.save(tmp_path / "both.png")
+    for more in ({"more": [tmp_path / "both.png"]}, {"beside": [tmp_path / "both.png"]}):
+        with pytest.raises(InputError, match=r"2 faces and none clearly dominates\. Cut out the one who is meant"):
+            portraits_of(asked(portraits["obama"], **more))
+    with pytest.raises(InputError, match="--face N"):
+        portraits_of(asked(tmp_path / "both.png"))
+
+
 @pytest.mark.parametrize("prompt", ["", "smiling, looking left"])
 def test_where_no_system_is_named_one_hears_what_is_asked_and_may_be_sold(
     home: Path, portraits: dict[str, Path], monkeypatch: pytest.MonkeyPatch, prompt: str

@@ -27,6 +27,7 @@ CARD = Card(
     idea="The nearest to a person is the photo itself.",
     limits="It makes nothing.",
     options=Options,
+    most_people=2,
     claim=Claim("Is a copy a copy?", ("copy", "grey"), "likeness", "yes", made=(("toy",), ("toy", "strength=0"))),
 )
 """

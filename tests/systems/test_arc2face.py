@@ -76,6 +76,8 @@ def test_from_photos_to_portraits(
     # All photos are of one man.
     with pytest.raises(InputError, match="makes up nobody of seed 0: all of 20 draws were too near"):
         vv.create.identity(1, 1, base=str(nano), steps=2)
+    with pytest.raises(InputError, match="makes up nobody of seed 16384: the last of its people has the seed 16383"):
+        vv.create.identity(2, 1, base=str(nano), steps=2, seed=16383)
     crowds = np.random.default_rng(0).standard_normal((2, 200, 128)).astype(np.float32)
     told = {"terms": "unknown", "trained_on": "noise", "command": "none"}
     ship("arc2face_people", Crowd.of(*crowds).arrays(), **told)

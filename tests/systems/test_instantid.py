@@ -134,6 +134,11 @@ def test_the_authors_layout_is_read(
     assert made.facts["terms"] == "unknown" and made.facts["published"]
     with pytest.raises(InputError, match="--recogniser"):
         vv.create.portrait(portraits["obama"], **options)
+    with pytest.raises(InputError, match="does not give the 24 numbers of a face"):
+        vv.create.portrait(portraits["obama"], recogniser=str(recogniser(23)), **options)
+    del options["published"]
+    with pytest.raises(InputError, match="--recogniser goes with --published"):
+        vv.create.portrait(portraits["obama"], recogniser=str(recogniser(24)), **options)
 
 
 def test_a_folder_that_is_none_is_told_what_it_lacks(sd15: Path, nano: Path, tmp_path: Path) -> None:
@@ -145,6 +150,9 @@ def test_a_folder_that_is_none_is_told_what_it_lacks(sd15: Path, nano: Path, tmp
     other = read(nano)
     with pytest.raises(InputError, match="does not fit this base"):
         published.load(top, other.unet, other.text_encoder)
+    (top / "ip-adapter.safetensors").write_text("version https://git-lfs.github.com/spec/v1")  # fetched it is not
+    with pytest.raises(InputError, match="is no safetensors file"):
+        published.load(top, *parts)
     (top / "ip-adapter.safetensors").unlink()
     with pytest.raises(InputError, match=r"lacks ip-adapter\.safetensors"):
         published.load(top, *parts)

@@ -114,6 +114,7 @@ def facts(chosen: Card) -> dict[str, Any]:
 def _options(chosen: Card) -> dict[str, str]:
     made = {}
     for name, _, form in forms_of(chosen.options):
-        span = "" if form.low is None and form.high is None else f", {form.low:g} to {form.high:g}"
+        low, high = ("" if end is None else f"{end:g}" for end in (form.low, form.high))
+        span = f", {low} to {high}" if high else f", {low} or more" if low else ""
         made[name] = form.help if form.default == "" else f"{form.help} ({form.default}{span})"
     return made

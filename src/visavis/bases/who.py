@@ -17,9 +17,10 @@ from visavis.faces.analyse import embed_faces
 from visavis.faces.score import standardised
 
 
-def vector(faces: Sequence[Face], recogniser: str = "") -> Tensor:
+def vector(faces: Sequence[Face], recogniser: str = "", length: int = 0) -> Tensor:
     """float32 [D], the mean over one person's photos: A's, standardised and of raw length (D = 128); or what an ONNX
-    file of the user's reads off ArcFace crops, (pixel - 127.5) / 127.5 RGB [N, 3, 112, 112]."""
+    file of the user's reads off ArcFace crops, (pixel - 127.5) / 127.5 RGB [N, 3, 112, 112]. length: D, where another
+    one cannot be used. Raises InputError where the file gives something else."""
     if not recogniser:
         return torch.from_numpy(standardised(embed_faces(faces), raw=True).mean(0))
     session = onnx_session(weights.user_file(recogniser), threads=1)
@@ -29,12 +30,16 @@ def vector(faces: Sequence[Face], recogniser: str = "") -> Tensor:
         (made, *_) = session.run(None, given)
     except Exception as error:  # onnxruntime's errors have no common base
         raise InputError(f"{recogniser} does not read crops [N, 3, 112, 112]: {str(error)[:120]}") from error
+    if length and np.shape(made)[1:] != (length,):
+        raise InputError(f"{recogniser} does not give the {length} numbers of a face that these weights read.")
     return torch.from_numpy(np.asarray(made, np.float32).mean(0))
 
 
-def needs_recogniser(published: str, recogniser: str, length: int) -> None:
-    """The authors' weights know vectors of their own recogniser only; InputError where it is not named."""
+def check_recogniser(published: str, recogniser: str) -> None:
+    """The authors' weights know vectors of their own recogniser only, ours those of A; InputError for another one."""
     if published and not recogniser:
         raise InputError(
-            f"The authors' weights read vectors [{length}] of their own recogniser: name its ONNX file by --recogniser."
+            "The authors' weights read vectors of their own recogniser: name its ONNX file by --recogniser."
         )
+    if recogniser and not published:
+        raise InputError("--recogniser goes with --published: the weights that ship read recogniser A.")

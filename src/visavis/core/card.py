@@ -37,7 +37,8 @@ class Card:
 
     tasks: names of the tasks that it does; idea: one sentence; base: the generator it stands on unless another is
     named, "" for none; options: a dataclass of `core.task.option` fields; dial: the one of them that trades likeness
-    against the prompt; weights: their names in the store; trains: it has weights of its own; limits: plain words.
+    against the prompt; most_people: on one picture; weights: their names in the store; trains: it has weights of its
+    own; limits: plain words.
     """
 
     slug: str
@@ -49,6 +50,7 @@ class Card:
     base: str = ""
     options: type[Any] = NoOptions
     dial: str = ""
+    most_people: int = 1
     weights: tuple[str, ...] = ()
     trains: bool = False
     claim: Claim | None = None

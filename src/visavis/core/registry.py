@@ -1,8 +1,7 @@
 """Systems by their slug and tasks by their name, of this distribution and of others: entry points of the groups
 `visavis.systems` and `visavis.tasks`.
 
-An entry point names the card; beside the card's module lie `use` (load), and where there is something to train `train`
-and `claim`.
+An entry point names the card; beside its module lie `use` (load) and, where there is something to train, `train`.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from visavis.core.card import Card
 from visavis.core.config import nearest
 from visavis.core.errors import InputError, absent
 from visavis.core.progress import say
-from visavis.core.task import Task
+from visavis.core.task import Task, forms_of
 from visavis.core.tasks import TASKS
 
 GROUP, TASK_GROUP = "visavis.systems", "visavis.tasks"
+COMMON = {"json", "threads", "device", "licence", "album"}  # options of every command
 
 
 @cache
@@ -32,11 +32,19 @@ def cards() -> dict[str, Card]:
             made = point.load()
             if not isinstance(made, Card) or made.slug != slug:
                 raise TypeError(f"{point.value} is no card of {slug}")
+            _check_options(made)
         except Exception as error:  # whatever another distribution brings must not stop this one
             say(f"The system {slug} is left out: {type(error).__name__}: {error}")
             continue
         found[slug] = made
     return found
+
+
+def _check_options(made: Card) -> None:
+    taken = {*COMMON, *(name for task in made.tasks if task in tasks() for name, *_ in tasks()[task].forms())}
+    both = sorted(taken & {name for name, *_ in forms_of(made.options)})
+    if both:
+        raise TypeError(f"its options {', '.join(both)} are called like inputs of its task")
 
 
 def card(slug: str) -> Card:

@@ -14,7 +14,7 @@ from visavis.core import registry, weights
 from visavis.core.card import Asked, Card, Drawn, Progress, Ready, Spec
 from visavis.core.config import nearest, plain
 from visavis.core.errors import InputError
-from visavis.core.task import check
+from visavis.core.task import PhotoLike, check
 from visavis.core.tasks import CreateIdentity, CreatePortrait
 from visavis.core.types import Face, Photo
 from visavis.faces.analyse import choose, find_faces, needs
@@ -114,6 +114,14 @@ def portraits(
     if "create.portrait" not in card.tasks:
         able = ", ".join(one.slug for one in registry.systems_for("create.portrait"))
         raise InputError(f"{card.slug} makes no portraits; {able} do.")
+    most, count = card.most_people, 1 + len(inputs.beside)
+    if count > most:
+        able = (
+            "makes pictures of one person; leave --beside out"
+            if most == 1
+            else f"puts up to {most} people into a picture, not {count}"
+        )
+        raise InputError(f"{card.slug} {able}.")
     chosen = chosen_options(card, options or {})
     provenance.ready()
     weights.fetch([*needs("yunet", embedding=True), "cohort", *JUDGES, ANCHORS])
@@ -209,8 +217,17 @@ def chosen_options(card: Card, given: Mapping[str, Any]) -> Any:
 
 
 def _people(inputs: CreatePortrait) -> tuple[tuple[Face, ...], ...]:
-    first = choose(inputs.person, inputs.face), *(choose(photo) for photo in inputs.more)
-    return first, *((choose(photo),) for photo in inputs.beside)
+    first = choose(inputs.person, inputs.face), *map(_only, inputs.more)
+    return first, *((_only(photo),) for photo in inputs.beside)
+
+
+def _only(photo: PhotoLike) -> Face:
+    """Of a further photo: --face is said of the first one."""
+    try:
+        return choose(photo)
+    except InputError as error:
+        said, several, _ = str(error).partition(" Choose one")
+        raise InputError(f"{said} Cut out the one who is meant." if several else said) from error
 
 
 def _poor(people: Sequence[Sequence[Face]]) -> tuple[str, ...]:

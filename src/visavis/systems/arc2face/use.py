@@ -20,7 +20,7 @@ from visavis.core import weights
 from visavis.core.card import Asked, Drawn, Invented, Progress, Spec
 from visavis.core.catalogue import Terms, strictest
 from visavis.core.errors import InputError
-from visavis.core.types import Pixels
+from visavis.core.types import Floats, Pixels
 from visavis.systems.arc2face import published
 from visavis.systems.arc2face.fewbits import add_differences
 from visavis.systems.arc2face.model import Arc2Face
@@ -40,8 +40,6 @@ class Ready:
         self.recogniser, self.crowd = recogniser, crowd
 
     def check(self, asked: Asked | Invented) -> None:
-        if isinstance(asked, Asked) and len(asked.people) > 1:
-            raise InputError("arc2face makes pictures of one person; leave --beside out.")
         if isinstance(asked, Invented) and self.crowd is None:
             raise InputError("arc2face makes up people with the weights that ship only.")
 
@@ -56,12 +54,8 @@ class Ready:
             yield Drawn(picture, notes=notes)
 
     def _invented(self, asked: Invented, seed: int, progress: Progress) -> Iterator[Drawn]:
-        assert self.crowd is not None
-        for i in range(asked.n):
-            try:
-                vector, refused = self.crowd.person(seed + i)
-            except ValueError as error:
-                raise InputError(f"arc2face makes up nobody of seed {seed + i}: {error}.") from error
+        people = [self._person(seed + i) for i in range(asked.n)]  # a seed that there is not is said before any picture
+        for i, (vector, refused) in enumerate(people):
             notes = (f"{refused} draws were too near to somebody who was learnt",) if refused else ()
             seeds = range((seed + i) * PHOTOS, (seed + i) * PHOTOS + asked.photos)
 
@@ -72,6 +66,13 @@ class Ready:
             how: dict[str, Any] = {"steps": asked.steps, "guidance": asked.guidance, "progress": shown}
             for picture in sampled(self.base.pipeline, self.module, vectors, seeds, **how):
                 yield Drawn(picture, notes=notes)
+
+    def _person(self, seed: int) -> tuple[Floats, int]:
+        assert self.crowd is not None
+        try:
+            return self.crowd.person(seed)
+        except ValueError as error:
+            raise InputError(f"arc2face makes up nobody of seed {seed}: {error}.") from error
 
 
 def sampled(
@@ -101,9 +102,9 @@ def load(spec: Spec) -> Ready:
     """Raises InputError where base or weights cannot be had, RefusedError where their terms are not allowed."""
     chosen = with_unet(spec.base)
     pipeline = chosen.pipeline
+    recogniser = str(spec.options.recogniser)
+    who.check_recogniser(spec.published, recogniser)
     if spec.published:
-        recogniser = str(spec.options.recogniser)
-        who.needs_recogniser(spec.published, recogniser, 512)
         return Ready(chosen, published.load(spec.published, pipeline), "unknown", recogniser)
     module = Arc2Face(copy.deepcopy(pipeline.text_encoder), copy.deepcopy(pipeline.unet), pipeline.tokenizer)
     if spec.run:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from diffusers import ControlNetModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -61,7 +62,10 @@ _PARTS = ("image_proj.", "ip_adapter.")
 
 def _adapter(folder: Path) -> dict[str, Tensor]:
     if (folder / f"{ADAPTER}.safetensors").is_file():
-        return {key: value.float() for key, value in load_file(folder / f"{ADAPTER}.safetensors").items()}
+        try:
+            return {key: value.float() for key, value in load_file(folder / f"{ADAPTER}.safetensors").items()}
+        except SafetensorError as error:
+            raise InputError(f"{folder}/{ADAPTER}.safetensors is no safetensors file: {error}.") from error
     path = folder / f"{ADAPTER}.bin"
     if not path.is_file():
         raise InputError(f"{folder} lacks {ADAPTER}.safetensors or {ADAPTER}.bin: is it the authors' folder?")

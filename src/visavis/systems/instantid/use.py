@@ -21,7 +21,6 @@ from visavis.blocks.identity.spatial import key_points
 from visavis.core import weights
 from visavis.core.card import Asked, Drawn, Progress, Spec
 from visavis.core.catalogue import Terms, strictest
-from visavis.core.errors import InputError
 from visavis.core.types import Pixels
 from visavis.faces import align
 from visavis.faces.frame import frame_of, points_in
@@ -44,8 +43,6 @@ class Ready:
         module.adapter.scale, module.identity_net_scale = options.adapter_scale, options.identity_net_scale
 
     def check(self, asked: Asked) -> None:
-        if len(asked.people) > 1:
-            raise InputError("instantid makes pictures of one person; leave --beside out.")
         self.base.check(asked.prompt)
 
     def __call__(self, asked: Asked, seed: int, progress: Progress) -> Iterator[Drawn]:
@@ -54,7 +51,8 @@ class Ready:
     def parts(self, asked: Asked, seed: int) -> Parts:
         """The points stay when the identity is switched off, as in FreeCure's own script for InstantID."""
         pipeline = self.base.pipeline
-        vectors = who.vector(asked.people[0], str(self.options.recogniser)).expand(asked.n, -1)
+        length = self.module.projector.proj_in.in_features
+        vectors = who.vector(asked.people[0], str(self.options.recogniser), length).expand(asked.n, -1)
         places, notes = self._points(asked, range(seed, seed + asked.n))
         points = resized(pipeline, drawn(places))
 
@@ -144,8 +142,8 @@ def load(spec: Spec) -> Ready:
     """Raises InputError where base or weights cannot be had, RefusedError where their terms are not allowed."""
     chosen = with_unet(spec.base)
     parts = chosen.pipeline.unet, getattr(chosen.pipeline, "text_encoder", None)
+    who.check_recogniser(spec.published, str(spec.options.recogniser))
     if spec.published:
-        who.needs_recogniser(spec.published, str(spec.options.recogniser), 512)
         weights.allow_folder(spec.published)
         return Ready(chosen, published.load(Path(spec.published).expanduser(), *parts), spec.options, "unknown")
     if spec.run:

@@ -31,8 +31,6 @@ class Ready:
         module.scale(options.gamma, options.sigma, options.alpha)
 
     def check(self, asked: Asked) -> None:
-        if len(asked.people) > 1:
-            raise InputError("photoverse makes pictures of one person; leave --beside out.")
         self.base.check(asked.prompt)
         if int((self._ids(asked.prompt, 1) == self.module.placeholder).sum()) > 1:
             raise InputError(f"{WORD} stands for the person: name it once, or leave it out.")

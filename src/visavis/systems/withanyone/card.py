@@ -34,6 +34,7 @@ CARD = Card(
         "at the paper's 0.1, faces crumple."
     ),
     base="nano",
+    most_people=4,
     options=Options,
     dial="s",
     weights=("withanyone",),

@@ -133,7 +133,7 @@ class Ready:
     @torch.no_grad()
     def __call__(self, asked: Asked, seed: int, progress: Progress) -> Iterator[Drawn]:
         pipeline, s = self.base.pipeline, self.options.s
-        vectors = torch.stack([who.vector(faces, str(self.options.recogniser)) for faces in asked.people])
+        vectors = torch.stack([who.vector(faces, str(self.options.recogniser), VECTOR) for faces in asked.people])
         patches = torch.stack([self._patches(faces) for faces in asked.people])
         placed = Boxes(self._boxes(len(asked.people))[None].to(pipeline.device), (SIDE, SIDE))
         for i in range(asked.n):

@@ -105,8 +105,8 @@ def network(module: WithAnyone) -> Network:
 
 def load(spec: Spec) -> Ready | published.Ready:
     """Raises InputError where base or weights cannot be had, RefusedError where their terms are not allowed."""
+    who.check_recogniser(spec.published, str(spec.options.recogniser))
     if spec.published:
-        who.needs_recogniser(spec.published, str(spec.options.recogniser), published.VECTOR)
         weights.allow_folder(spec.published)
     chosen = base(spec.base)
     if spec.published:

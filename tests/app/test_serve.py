@@ -290,6 +290,35 @@ def test_a_killed_server_leaves_no_upload_to_the_next(home: Path, tmp_path: Path
         assert not list((tmp_path / "home" / "tmp").rglob("face.jpg"))
 
 
+def test_no_path_of_the_machine_is_told(server: Served, home: Path, root: Path) -> None:
+    told = server.post("/api/measure/likeness", ("folder", "Photos")).json["id"]
+    failed = server.ended(told)["error"]
+    assert failed.startswith("Photos") and "belong there" in failed
+    long = server.post("/api/look", ("photos_folder", f"Photos/{'a' * 300}"))
+    assert long.status == 400 and "not below" in long.json["error"]
+    base = server.post("/api/create/faces", ("prompt", ""), ("base", f"Photos/{'a' * 300}"))
+    assert base.status == 400 and "not below" in base.json["error"]
+
+
+def test_what_is_said_of_places_is_said_without_them(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from visavis.app.serve.roots import Roots
+
+    monkeypatch.setenv("VISAVIS_HOME", str(home))
+    roots = Roots({"Photos": Path("/home/u v/Photos")})
+    page, job = home / "tmp" / "page" / ("0" * 64) / "a b.jpg", home / "jobs" / "serve" / "x_1"
+    for said, told in (
+        ("The folder /home/u v/Photos cannot be read (no); check.", "The folder Photos cannot be read (no); check."),
+        ("/home/u v/Photos/a b does not belong there.", "Photos/a b does not belong there."),
+        (f"The folder {home}/tmp cannot be made.", "The folder tmp cannot be made."),
+        (f"{home}/tmp/serve-ab/uploads/photos-0/a b.jpg is empty.", "a b.jpg is empty."),
+        (f"{page} is empty.", "a b.jpg is empty."),
+        (f"{job}/files/0.png, {job}/uploads/a-0/b.jpg, {job}/job.json", "0.png, b.jpg, job.json"),
+        ("/etc/hostname cannot be read.", "hostname cannot be read."),
+        ("a smile and/or a hat / cap, visavis.look/1, https://a.b/c", None),
+    ):
+        assert roots.told({"a": [said]}) == {"a": [told or said]}
+
+
 def test_two_hundred_at_once_are_answered(server: Served, small: dict[str, Path]) -> None:
     with ThreadPoolExecutor(200) as pool:
         answers = list(pool.map(lambda _: server.post("/api/look", ("photos", small["sky"])).status, range(200)))

@@ -34,9 +34,9 @@ def use(inputs, quiet):
     if inputs.words == "odd":
         return Outcome({"schema": "toy.count/1", "path": Path()})
     folder = Path(inputs.out)
-    folder.mkdir(parents=True, exist_ok=True)
     for number in track(range(inputs.n), "counting", inputs.n):
         time.sleep(inputs.pause)
+        folder.mkdir(parents=True, exist_ok=True)  # as each picture's writer does
         (folder / f"{number:03}.txt").write_text(str(number))
     said = inputs.words.upper() if inputs.loud else inputs.words
     document = {"schema": "toy.count/1", "said": said, "photos": [str(p) for p in inputs.photos], "out": str(folder)}

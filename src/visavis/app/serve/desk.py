@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from visavis.app.serve.fields import filled, plain
+from visavis.app.serve.fields import filled
 from visavis.app.serve.jobs import Busy, Job, Jobs
-from visavis.app.serve.leftovers import SCRATCH
+from visavis.app.serve.leftovers import SCRATCH, UPLOADS
 from visavis.app.serve.roots import Roots
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.files import FULL
@@ -24,6 +25,7 @@ from visavis.core.task import Task
 
 MOST = 1000  # files of one short task: some half a minute
 LONGEST = 100  # characters of an upload's name that are kept
+GONE = "Somebody was forgotten meanwhile, and with them every photo that was just being read: send it again."
 
 
 class Desk:
@@ -33,7 +35,7 @@ class Desk:
     def __init__(self, roots: Roots, jobs: Jobs, waiting: int = 256) -> None:
         self.roots, self.jobs, self.waiting = roots, jobs, waiting
         self.forgotten: Callable[[], None] = lambda: None
-        # So many threads and no more: each keeps memory of its own.
+        # As many at a time as there are cores; of several photos each task opens threads of its own.
         self._pool = ThreadPoolExecutor(settings().threads, "short")
         self._places = threading.BoundedSemaphore(waiting + settings().threads)
 
@@ -57,34 +59,34 @@ class Desk:
         return self._pool.submit(work).result()
 
     def _short(self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]) -> dict[str, Any]:
-        with scratch(SCRATCH) as name:
-            workplace = Path(name)
-            try:
-                inputs, options = filled(task, {**given, **_saved(uploads, workplace)}, self.roots, None)
-                _few(inputs)
-                outcome = task.do(inputs, True, *((options,) if task.systems else ()))
-            except VisavisError as error:
-                raise type(error)(self.roots.told(str(error), workplace)) from error
+        with self._told(), scratch(SCRATCH) as name, _there(Path(name), any(uploads.values())):
+            inputs, options = filled(task, {**given, **_saved(uploads, Path(name))}, self.roots, None)
+            _few(inputs)
+            outcome = task.do(inputs, True, *((options,) if task.systems else ()))
             if task.name == "forget":
                 self.forgotten()
             if outcome.failure and not _says_errors(outcome.document):
-                raise InputError(self.roots.told(outcome.failure, workplace))
-            answer: dict[str, Any] = self.roots.told(outcome.document, workplace)
+                raise InputError(outcome.failure)
+            answer: dict[str, Any] = self.roots.told(outcome.document)
             return answer
 
     def long(self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]) -> Job:
         """A job in the queue. Raises InputError for what cannot be asked, Busy where too many wait."""
-        with self.jobs.room() as (id, workplace):
-            try:
-                kept = {**given, **_saved(uploads, workplace)}
-                inputs, options = filled(task, kept, self.roots, workplace / "files")
-            except VisavisError as error:
-                raise type(error)(self.roots.told(str(error), workplace)) from error
-            return self.jobs.start(id, task.name, plain(inputs), options)
+        with self._told(), self.jobs.room() as (id, workplace), _there(workplace, any(uploads.values())):
+            kept = {**given, **_saved(uploads, workplace)}
+            inputs, options = filled(task, kept, self.roots, workplace / "files")
+            return self.jobs.start(id, task.name, vars(inputs), options)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors leave without a path of this machine."""
+        try:
+            yield
+        except VisavisError as error:
+            raise type(error)(self.roots.told(str(error))) from error
 
     def told(self, job: Job) -> dict[str, Any]:
         """A job as clients see it: with its document and the names of its files, without where it lies."""
-        place = self.jobs.folder / job.id
         document = self.jobs.document(job.id) if job.state == "done" else None
         answer: dict[str, Any] = self.roots.told(
             {
@@ -95,10 +97,22 @@ class Desk:
                 "error_kind": job.kind or None,
                 "document": document,
                 "files": list(self.jobs.files(job.id)),
-            },
-            place,
+            }
         )
         return answer
+
+
+@contextlib.contextmanager
+def _there(workplace: Path, needed: bool) -> Iterator[None]:
+    """Raises Busy in place of whatever came of uploads that forgetting took away in the middle."""
+    try:
+        yield
+    except VisavisError as error:
+        if not needed or workplace.is_dir():
+            raise
+        raise Busy(GONE) from error
+    if needed and not workplace.is_dir():
+        raise Busy(GONE)
 
 
 @dataclass(frozen=True)
@@ -120,7 +134,7 @@ def file_name(said: str) -> str:
 def _saved(uploads: Mapping[str, Sequence[Upload]], workplace: Path) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, several in uploads.items():
-        made[name] = [_save(upload, workplace / "uploads" / f"{name}-{i}") for i, upload in enumerate(several)]
+        made[name] = [_save(upload, workplace / UPLOADS / f"{name}-{i}") for i, upload in enumerate(several)]
     return made
 
 

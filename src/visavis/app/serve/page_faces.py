@@ -127,8 +127,8 @@ def _drawn(shown: Shown, rows: Sequence[Mapping[str, Any]], caption: str = "") -
     """The photo with the boxes of these faces, as a figure. caption: left out, its name."""
     try:
         photo = open_photo(shown.path)
-    except InputError as error:
-        return say.alert(str(error))
+    except InputError:
+        return say.alert(f"{shown.name} went meanwhile: it cannot be shown.")
     pixels = draw_faces(photo, [restored(row, photo) for row in rows])
     alt = f"{shown.name} with {words.counted(len(rows))} marked" if rows else shown.name
     return say.figure(say.data_uri(pixels), alt, [caption or shown.name])

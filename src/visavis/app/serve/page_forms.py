@@ -19,7 +19,8 @@ from starlette.concurrency import run_in_threadpool
 from visavis.app.serve import page_words as say
 from visavis.app.serve.desk import Desk, Upload
 from visavis.app.serve.fields import Field, fields
-from visavis.app.serve.jobs import ENDED, Job
+from visavis.app.serve.jobs import ENDS, Job
+from visavis.app.serve.leftovers import ENDED
 from visavis.app.serve.page_faces import Shown
 from visavis.app.serve.page_fields import file_input, folder_input, plain_input, read, words_of
 from visavis.core import registry
@@ -197,9 +198,13 @@ class TaskForm:
 
     async def _again(self, id: str) -> AsyncIterator[tuple[Any, ...]]:
         yield tuple(gr.skip() for _ in self.shown)  # Gradio empties all where nothing comes
-        with contextlib.suppress(InputError):  # no job was begun here, or it was removed
+        if not id:
+            return
+        with Refusals(self.desk, self.parts) as refused:
             async for shown in self._followed(id):
                 yield shown
+        if refused.said:
+            yield refused.said, gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
 
     async def _followed(self, id: str) -> AsyncIterator[tuple[Any, ...]]:
         """What is shown of a job, whenever it changes, until it has ended. Raises InputError where it is gone."""
@@ -224,7 +229,7 @@ class TaskForm:
         try:
             return self.desk.jobs.get(id)
         except KeyError:
-            raise InputError("This job was removed meanwhile.") from None
+            raise InputError(f"This job was removed. {ENDS}") from None
 
     def _cancel(self, id: str) -> Any:
         with contextlib.suppress(KeyError):

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from visavis.app.serve.jobs import ENDED, Job
+from visavis.app.serve.jobs import Job
+from visavis.app.serve.leftovers import ENDED
 from visavis.core.types import Pixels
 from visavis.run.likeness import Likeness
 

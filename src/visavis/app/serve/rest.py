@@ -8,7 +8,7 @@ import inspect
 import json
 import mimetypes
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
@@ -22,7 +22,8 @@ from starlette.exceptions import HTTPException as StarletteError
 from visavis.app.serve import fields
 from visavis.app.serve.desk import Desk, Upload
 from visavis.app.serve.fields import Field
-from visavis.app.serve.jobs import ENDED, Busy, Job
+from visavis.app.serve.jobs import ENDS, Busy, Job
+from visavis.app.serve.leftovers import ENDED
 from visavis.app.systems import facts
 from visavis.core import registry
 from visavis.core.errors import InputError, RefusedError, VisavisError
@@ -177,11 +178,11 @@ def _help(field: Field) -> str:
 
 
 def _add_jobs(router: APIRouter, desk: Desk) -> None:
-    def found(id: str) -> Job:
+    def found(id: str, do: Callable[[str], Any] = desk.jobs.get) -> Any:
         try:
-            return desk.jobs.get(id)
+            return do(id)
         except KeyError:
-            raise HTTPException(404, "There is no such job.") from None
+            raise HTTPException(404, f"There is no such job. {ENDS}") from None
 
     @router.get("/jobs", tags=["jobs"], summary="All jobs, oldest first.")
     def jobs() -> dict[str, Any]:
@@ -193,14 +194,12 @@ def _add_jobs(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/jobs/{id}/cancel", tags=["jobs"], summary="Stop a job; what it wrote stays.")
     def cancel(id: Job_) -> dict[str, Any]:
-        found(id)
-        return desk.told(desk.jobs.cancel(id))
+        return desk.told(found(id, desk.jobs.cancel))
 
     @router.delete("/jobs/{id}", tags=["jobs"], summary="Remove an ended job and all that it wrote.", status_code=204)
     def drop(id: Job_) -> Response:
-        found(id)
         try:
-            desk.jobs.drop(id)
+            found(id, desk.jobs.drop)
         except InputError as error:
             raise HTTPException(409, str(error)) from error
         return Response(status_code=204)
@@ -233,6 +232,7 @@ async def _events(desk: Desk, job: Job, request: Request) -> AsyncIterator[str]:
             try:
                 job = desk.jobs.get(job.id)
             except KeyError:
+                yield f"data: {json.dumps({'id': job.id, 'state': 'removed', 'error': ENDS})}\n\n"
                 return
 
 

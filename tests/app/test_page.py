@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from tests.run.toy_system_files import CARD, write_toy
 
 from visavis.app.serve.page_systems import plot
 from visavis.bench.claims import Finding
-from visavis.bench.served import Served, served
+from visavis.bench.served import FORM, Served, form, served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "<img src=x onerror=window.hacked=1>"
@@ -195,7 +197,9 @@ def test_portraits_come_with_likeness_terms_and_a_dial(
     visitor.page.get_by_role("heading", name="Nothing says that AI took part").wait_for()
 
 
-def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(visitor: Visitor, small: dict[str, Path]) -> None:
+def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(
+    visitor: Visitor, home: Path, small: dict[str, Path]
+) -> None:
     visitor.tab("More")
     visitor.press("Toy count ▼" if visitor.page.get_by_text("Toy count ▼").count() else "Toy count")
     visitor.send("Photos", small["sky"])
@@ -211,7 +215,13 @@ def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(visitor: V
     visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("2")
     go.click()
     visitor.sees("Done.")
-    assert visitor.page.get_by_role("link", name="001.txt").is_visible() and visitor.sees(HOSTILE)
+    link = visitor.page.get_by_role("link", name="001.txt")
+    assert link.is_visible() and visitor.sees(HOSTILE)
+    made = home / "jobs" / "serve" / str(link.get_attribute("href")).split("/")[2]
+    assert made.is_dir()
+    visitor.press("Remove what was made")
+    visitor.sees("It is removed.")
+    assert not made.exists()
     visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("500")
     go.click()
     visitor.sees("counting")
@@ -354,6 +364,27 @@ def test_uploads_without_end_are_not_taken(home: Path, tmp_path: Path, small: di
         taken = [made.post("/gradio_api/upload", (photo[0], (f"{n}.jpg", photo[1][1] + bytes([n])))) for n in range(14)]
         statuses = [answer.status for answer in taken]
         assert statuses[:5] == [200] * 5 and statuses[-1] == 503 and "removed an hour after" in taken[-1].json["error"]
+        for path in (tmp_path / "home" / "tmp" / "page").rglob("*"):
+            os.utime(path, (0, 0))
+        assert made.post("/gradio_api/upload", photo).status == 200
+
+
+def test_an_upload_that_ended_in_the_middle_goes_with_the_others(home: Path, tmp_path: Path) -> None:
+    """Gradio forgets of it."""
+    shutil.copytree(home, tmp_path / "home")
+    with served(tmp_path / "home") as made:
+        head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+        body = form(("files", ("face.jpg", bytes(200_000))))
+        with socket.create_connection(("127.0.0.1", int(made.url.rpartition(":")[2]))) as gone:
+            gone.sendall(head.encode() + b"Content-Length: 400000\r\n\r\n" + body[:150_000])
+            left: list[Path] = []
+            while not left:
+                left = [path for path in (tmp_path / "home" / "tmp" / "page").rglob("*") if path.is_file()]
+                time.sleep(0.05)
+        os.utime(left[0], (0, 0))
+        time.sleep(1)
+        assert made.post("/gradio_api/upload", ("files", ("a.jpg", b"a"))).status == 200
+        assert not left[0].exists()
 
 
 def test_without_a_folder_the_album_is_there_and_a_token_opens_the_page(

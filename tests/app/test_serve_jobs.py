@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ pytest.importorskip("fastapi", reason="the server needs the extra [serve]")
 from tests.app.toy_task_files import write_toy_task
 
 from visavis.app.library import Album
+from visavis.app.serve import command
 from visavis.app.serve.desk import Desk, Upload
 from visavis.app.serve.guard import Guard, Rules
 from visavis.app.serve.jobs import RESTARTS, Busy, Job, Jobs
@@ -235,6 +237,30 @@ def test_whoever_waits_while_somebody_is_forgotten_is_asked_to_send_again(
     empty()
     with pytest.raises(Busy, match="send it again"):
         begun.result()
+
+
+def test_what_is_too_old_goes_and_nothing_stays_when_the_server_ends(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HUB_OFFLINE", "GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+    monkeypatch.setattr(command, "PAUSE", 0.05)
+    page = home / "tmp" / "page"
+    jobs = {f"job-{age}": (datetime.now(UTC) - timedelta(hours=age)).isoformat() for age in (23, 25)}
+    for id, ended in jobs.items():
+        (jobs_folder() / id).mkdir(parents=True)
+        record = {"id": id, "task": "look", "inputs": {}, "options": {}, "state": "done", "ended": ended}
+        (jobs_folder() / id / "job.json").write_text(json.dumps(record))
+    with command.application((), Rules(), page=False):
+        for name, age in (("new", 3500), ("old", 3700)):
+            (page / name).write_bytes(b"face")
+            os.utime(page / name, (time.time() - age,) * 2)
+        until = time.monotonic() + 10
+        while (page / "old").exists() or (jobs_folder() / "job-25").exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert (page / "new").exists() and (jobs_folder() / "job-23").exists()
+    assert not page.exists()
 
 
 def test_short_tasks_that_would_wait_too_long_are_refused(

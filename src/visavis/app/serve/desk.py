@@ -85,9 +85,9 @@ class Desk:
         except VisavisError as error:
             raise type(error)(self.roots.told(str(error))) from error
 
-    def told(self, job: Job) -> dict[str, Any]:
-        """A job as clients see it: with its document and the names of its files, without where it lies."""
-        document = self.jobs.document(job.id) if job.state == "done" else None
+    def told(self, job: Job, whole: bool = True) -> dict[str, Any]:
+        """A job as clients see it, without where it lies. whole: with its document and the names of its files."""
+        document = self.jobs.document(job.id) if whole and job.state == "done" else None
         answer: dict[str, Any] = self.roots.told(
             {
                 "schema": "visavis.job/1",
@@ -95,8 +95,7 @@ class Desk:
                 "progress": {"label": job.label, "done": job.done, "total": job.total},
                 "error": job.failure,
                 "error_kind": job.kind or None,
-                "document": document,
-                "files": list(self.jobs.files(job.id)),
+                **({"document": document, "files": list(self.jobs.files(job.id))} if whole else {}),
             }
         )
         return answer

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from visavis.core.settings import private_folder, settings
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 RESTARTS = 3  # times that a job may have been running while the server ended, before it is given up
 GRACE = 10.0  # seconds that a cancelled job has to leave everything whole
+KEPT = 86400.0  # seconds after the end of a job
 ENDS = "Ended jobs are kept for a day; forgetting somebody ends all with photos that are not done. Begin it again."
 
 
@@ -177,6 +178,14 @@ class Jobs:
                 raise InputError("This job has not ended; cancel it first.")
             del self._jobs[id]
             shutil.rmtree(self.folder / id, ignore_errors=True)
+
+    def expire(self, older: float = KEPT) -> None:
+        """Removes the jobs that ended longer ago than so many seconds."""
+        until = (datetime.now(UTC) - timedelta(seconds=older)).isoformat()
+        for job in self.all():
+            if job.state in ENDED and job.ended < until:
+                with contextlib.suppress(KeyError):
+                    self.drop(job.id)
 
     def close(self) -> None:
         """Ends the working process; a running job begins anew with the next server."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from visavis.core.settings import settings, without_password
 
 ENDED = ("done", "failed", "cancelled")  # states of a job
 UPLOADS = "uploads"  # in the folder of a job, until it has ended
+KEPT = 3600  # seconds that an upload of the page is kept
 SCRATCH = "serve-"  # of short tasks: beside the page's folder
 
 
@@ -35,6 +37,14 @@ def empty() -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def sweep(older: float = KEPT) -> None:
+    """Removes what was sent to the page and not touched for so many seconds, also what never came whole."""
+    for path in sorted(page_folder().rglob("*"), reverse=True):
+        with contextlib.suppress(OSError):  # gone meanwhile, or a folder that is in use
+            if path.lstat().st_mtime < time.time() - older:
+                path.rmdir() if path.is_dir() else path.unlink()
 
 
 def album_called(where: str) -> str:

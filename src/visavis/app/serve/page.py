@@ -20,7 +20,6 @@ from visavis.core.task import Task
 
 PORTRAITS = 6
 SESSIONS = 32  # whose last answers, drawn photos among them, Gradio keeps in memory
-KEPT = 3600  # seconds that an upload is kept on the server
 
 # Gradio gives all buttons for uploads the same name, which tells nobody who listens what is asked for.
 SCRIPT = """() => {
@@ -84,7 +83,7 @@ def blocks(desk: Desk) -> gr.Blocks:
     """The page of the tasks that a client of this desk can ask for."""
     tasks = {task.name: task for task in fields.tasks(desk.roots)}
     forms: list[TaskForm] = []
-    made: gr.Blocks = gr.Blocks(title="visavis", analytics_enabled=False, delete_cache=(KEPT // 4, KEPT))
+    made: gr.Blocks = gr.Blocks(title="visavis", analytics_enabled=False)
     with made:
         gr.HTML(
             '<header class="vv vv-head"><h1>visavis</h1><p>Faces whose identity matters: who is on this photo, and is '

@@ -77,16 +77,18 @@ class TaskForm:
         with gr.Row():
             go = gr.Button(button, variant="primary")
             stop = gr.Button("Cancel", interactive=False, visible=task.long)
+            drop = gr.Button("Remove what was made", visible=False)
         # In the browser: who loads the page again finds their job; it is no secret to this browser's owner.
         self.job: Any = gr.BrowserState("", storage_key=f"visavis.{task.name}", secret="visavis", render=False)
         self.result = gr.HTML(elem_classes="vv-result")
         with gr.Accordion("The same as JSON", open=False, visible=False) as whole:
             document = gr.JSON(show_label=False)
         inputs = [part.component for part in self.parts]
-        self.shown = [self.result, whole, document, stop, self.job]
+        self.shown = [self.result, whole, document, stop, drop, self.job]
         work: Any = self._long if task.long else self._short
         self.ended = go.click(work, inputs, self.shown, **QUIET)
         stop.click(self._cancel, self.job, stop, **QUIET)
+        drop.click(self._drop, self.job, self.shown, **QUIET)
         for dropdown, columns, ideas in systems:
             dropdown.change(
                 lambda slug, ideas=ideas: [*(gr.Column(visible=slug == one) for one in ideas if one), ideas[slug]],
@@ -164,14 +166,14 @@ class TaskForm:
         return given, uploads, photos
 
     def _short(self, *values: Any) -> Iterator[tuple[Any, ...]]:
-        yield say.status("Working …"), gr.Accordion(visible=False), None, gr.Button(), ""
+        yield _outputs(say.status("Working …"))
         document, said = None, ""
         with Refusals(self.desk, self.parts) as refused:
             given, uploads, photos = self._given(values)
             with opened(uploads) as files:
                 document = self.desk.short(self.task, given, files)
             said = self.desk.within(lambda: self._say(document, photos))
-        yield refused.said or said, gr.Accordion(visible=document is not None), document, gr.Button(), ""
+        yield _outputs(refused.said or said, document)
 
     def _say(self, document: Mapping[str, Any], photos: Sequence[Shown]) -> str:
         if self.told is None:
@@ -186,7 +188,7 @@ class TaskForm:
         return self.told(document, [*photos, *more])
 
     async def _long(self, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
-        yield say.status("Sending …"), gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
+        yield _outputs(say.status("Sending …"))
         with Refusals(self.desk, self.parts) as refused:
             given, uploads, _ = self._given(values)
             with opened(uploads) as files:
@@ -194,7 +196,7 @@ class TaskForm:
             async for shown in self._followed(job.id):
                 yield shown
         if refused.said:
-            yield refused.said, gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
+            yield _outputs(refused.said)
 
     async def _again(self, id: str) -> AsyncIterator[tuple[Any, ...]]:
         yield tuple(gr.skip() for _ in self.shown)  # Gradio empties all where nothing comes
@@ -204,7 +206,7 @@ class TaskForm:
             async for shown in self._followed(id):
                 yield shown
         if refused.said:
-            yield refused.said, gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
+            yield _outputs(refused.said)
 
     async def _followed(self, id: str) -> AsyncIterator[tuple[Any, ...]]:
         """What is shown of a job, whenever it changes, until it has ended. Raises InputError where it is gone."""
@@ -213,7 +215,7 @@ class TaskForm:
             job = self._job(id)
             if (job.state, job.done, job.label) != before:
                 before = job.state, job.done, job.label
-                yield *self._told(job), gr.Button(interactive=job.state not in ENDED), id
+                yield self._told(job)
             if job.state in ENDED:
                 return
             await asyncio.sleep(PAUSE)
@@ -223,7 +225,7 @@ class TaskForm:
         document = told["document"]
         said = self.told(document, ()) if self.told is not None and document else ""
         job = dataclasses.replace(job, failure=_labelled(told["error"] or "", self.parts))
-        return say.job(job, told["files"], document, said), gr.Accordion(visible=document is not None), document
+        return _outputs(say.job(job, told["files"], document, said), document, job)
 
     def _job(self, id: str) -> Job:
         try:
@@ -235,6 +237,18 @@ class TaskForm:
         with contextlib.suppress(KeyError):
             self.desk.jobs.cancel(id)
         return gr.Button(interactive=False)
+
+    def _drop(self, id: str) -> tuple[Any, ...]:
+        with contextlib.suppress(KeyError, InputError):
+            self.desk.jobs.drop(id)
+        return _outputs(say.status("It is removed."))
+
+
+def _outputs(said: str, document: Mapping[str, Any] | None = None, job: Job | None = None) -> tuple[Any, ...]:
+    """What a form shows. said: HTML; job: that it belongs to."""
+    ended = job is not None and job.state in ENDED
+    buttons = gr.Button(interactive=job is not None and not ended), gr.Button(visible=ended)
+    return said, gr.Accordion(visible=document is not None), document, *buttons, "" if job is None else job.id
 
 
 class Refusals:

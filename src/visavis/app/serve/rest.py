@@ -184,9 +184,9 @@ def _add_jobs(router: APIRouter, desk: Desk) -> None:
         except KeyError:
             raise HTTPException(404, f"There is no such job. {ENDS}") from None
 
-    @router.get("/jobs", tags=["jobs"], summary="All jobs, oldest first.")
+    @router.get("/jobs", tags=["jobs"], summary="All jobs, oldest first, without what came of them.")
     def jobs() -> dict[str, Any]:
-        return {"schema": "visavis.jobs/1", "jobs": [desk.told(job) for job in desk.jobs.all()]}
+        return {"schema": "visavis.jobs/1", "jobs": [desk.told(job, whole=False) for job in desk.jobs.all()]}
 
     @router.get("/jobs/{id}", tags=["jobs"], summary="How far a job is, and what came of it.")
     def job(id: Job_) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tests.app.toy_task_files import write_toy_task
 from tests.conftest import home_at
 from tests.run.toy_system_files import CARD, write_toy
 
+from visavis.app.serve.page import SESSIONS
 from visavis.app.serve.page_systems import plot
 from visavis.bench.claims import Finding
 from visavis.bench.served import FORM, Served, form, served
@@ -265,8 +266,41 @@ def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: 
     visitor.page.get_by_role("heading", name=f"{HOSTILE} is forgotten").wait_for()
     assert "traces of a vector or picture found: 0." in visitor.sees("Read byte by byte").inner_text()
     visitor.page.get_by_label(f"{HOSTILE}: 3 photos").wait_for(state="detached")
+    for name in ("Somebody", "Somebody else"):  # this session was forgotten, too; then others take its place
+        other.check()
+        visitor.page.get_by_label("Name", exact=True).fill(name)
+        visitor.press("Name this person")
+        visitor.sees(f"is {name} now: 2 faces on 2 photos.")
+        _visit(visitor.url, SESSIONS + 1)
+    elsewhere = visitor.page.context.browser.new_page()
+    old = Visitor(elsewhere, visitor.url)
+    elsewhere.set_default_timeout(PATIENCE)
+    elsewhere.goto(visitor.url)
+    old.tab("Album")
+    elsewhere.get_by_label("Somebody else: 2 photos").wait_for()
+    visitor.press("Undo the last step")
+    other.check()
+    visitor.page.get_by_label("Forget this person for good").check()
+    visitor.press("Forget")
+    visitor.page.get_by_role("heading", name="is forgotten").wait_for()
+    elsewhere.get_by_label("Somebody else: 2 photos").check()
+    elsewhere.get_by_role("alert").filter(has_text="Nobody in this album is called").wait_for()
+    elsewhere.get_by_label("Somebody else: 2 photos").wait_for(state="detached")
+    elsewhere.close()
     assert not [path for path in (home / "tmp" / "page").rglob("*") if path.is_file()]
     assert str(home) not in visitor.page.locator("body").inner_text()
+
+
+def _visit(url: str, times: int) -> None:
+    """Sessions of other browsers, each of which asks for something."""
+    server = Served(url, None)  # type: ignore[arg-type]
+    event = next(one["id"] for one in server.ask("/config").json["dependencies"] if not one["inputs"])
+    for number in range(times):
+        form = {"data": [], "fn_index": event, "session_hash": f"visitor-{number}"}
+        body = json.dumps(form).encode()
+        assert server.ask("/gradio_api/queue/join", body, "POST", content_type="application/json").status == 200
+        told = server.ask(f"/gradio_api/queue/data?session_hash=visitor-{number}").body
+        assert b'"success":true' in told
 
 
 def test_systems_are_cards_with_their_claims(visitor: Visitor) -> None:

@@ -277,6 +277,15 @@ def test_short_tasks_that_would_wait_too_long_are_refused(
     assert desk.begun(look, {}, {"photos": uploads[2]}).result()["photos"]
 
 
+def test_a_short_task_that_takes_long_is_ended_whether_its_client_waits_or_not(
+    made: Made, home: Path, small: dict[str, Path]
+) -> None:
+    photos = [Upload(f"{n}.jpg", small["obama"].open("rb")) for n in range(40)]
+    desk = Desk(Roots({}), made(), seconds=0.1)
+    with pytest.raises(InputError, match="This takes longer"):
+        desk.short(registry.tasks()["look"], {}, {"photos": photos})
+
+
 def test_a_client_that_sends_nothing_more_is_not_waited_for() -> None:
     heard: list[str] = []
 

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +20,22 @@ from visavis.app.serve.leftovers import SCRATCH, UPLOADS
 from visavis.app.serve.roots import Roots
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.files import FULL
+from visavis.core.progress import ended_after
 from visavis.core.settings import private_folder, scratch, settings
 from visavis.core.task import Task
 
-MOST = 1000  # files of one short task: some half a minute
+MOST = 1000  # files of one short task
 LONGEST = 100  # characters of an upload's name that are kept
 GONE = "Somebody was forgotten meanwhile, and with them every photo that was just being read: send it again."
 
 
 class Desk:
     """roots: folders that clients may name; jobs: the queue of long tasks; waiting: short tasks that may wait for a
-    free core; forgotten: called when somebody was forgotten."""
+    free core; seconds: that one may look at photos, whether its client still waits or not; forgotten: called when
+    somebody was forgotten."""
 
-    def __init__(self, roots: Roots, jobs: Jobs, waiting: int = 256) -> None:
-        self.roots, self.jobs, self.waiting = roots, jobs, waiting
+    def __init__(self, roots: Roots, jobs: Jobs, waiting: int = 256, seconds: float = 120) -> None:
+        self.roots, self.jobs, self.waiting, self.seconds = roots, jobs, waiting, seconds
         self.forgotten: Callable[[], None] = lambda: None
         # As many at a time as there are cores; of several photos each task opens threads of its own.
         self._pool = ThreadPoolExecutor(settings().threads, "short")
@@ -62,7 +64,8 @@ class Desk:
         with self._told(), scratch(SCRATCH) as name, _there(Path(name), any(uploads.values())):
             inputs, options = filled(task, {**given, **_saved(uploads, Path(name))}, self.roots, None)
             _few(inputs)
-            outcome = task.do(inputs, True, *((options,) if task.systems else ()))
+            with ended_after(self.seconds):
+                outcome = task.do(inputs, True, *((options,) if task.systems else ()))
             if task.name == "forget":
                 self.forgotten()
             if outcome.failure and not _says_errors(outcome.document):
@@ -131,16 +134,32 @@ def file_name(said: str) -> str:
 
 
 def _saved(uploads: Mapping[str, Sequence[Upload]], workplace: Path) -> dict[str, Any]:
+    """Where uploads lie now, by field; the record of a picture lies beside it and is no input itself."""
     made: dict[str, Any] = {}
     for name, several in uploads.items():
-        made[name] = [_save(upload, workplace / UPLOADS / f"{name}-{i}") for i, upload in enumerate(several)]
+        records = [upload for upload in several if is_record(upload.name, [one.name for one in several])]
+        pictures = [upload for upload in several if upload not in records]
+        made[name] = []
+        for i, upload in enumerate(pictures):
+            folder = workplace / UPLOADS / f"{name}-{i}"
+            made[name].append(_save(upload, folder))
+            for record in records:
+                if Path(file_name(record.name)).stem == Path(made[name][-1]).stem:
+                    _save(record, folder)
     return made
+
+
+def is_record(name: str, sent: Iterable[str]) -> bool:
+    """Whether it is the NAME.json of another file that is sent along."""
+    own = Path(file_name(name))
+    return own.suffix == ".json" and any(Path(file_name(one)).stem == own.stem for one in sent if one != name)
 
 
 def _save(upload: Upload, folder: Path) -> str:
     path = private_folder(folder) / file_name(upload.name)
     try:
         with path.open("wb") as file:
+            upload.file.seek(0)
             shutil.copyfileobj(upload.file, file, 2**20)
     except OSError as error:
         why = "there is no space left here" if error.errno in FULL else error.strerror

@@ -20,8 +20,8 @@ from tests.app.toy_task_files import write_toy_task
 from tests.conftest import home_at
 from tests.run.toy_system_files import CARD, write_toy
 
+from visavis.app.serve import page_systems
 from visavis.app.serve.page import SESSIONS
-from visavis.app.serve.page_systems import plot
 from visavis.bench.claims import Finding
 from visavis.bench.served import FORM, Served, form, served
 
@@ -61,6 +61,12 @@ class Visitor:
         found = self.page.get_by_text(text).locator("visible=true").first
         found.wait_for()
         return found
+
+    def hears(self, text: str) -> None:
+        """From a screen reader, which tells of one part of the page what it says anew."""
+        part = self.page.get_by_role("status").filter(has_text=text)
+        part.wait_for(state="attached")
+        assert part.count() == 1 and part.inner_text() == text
 
     def is_wide(self) -> bool:
         """Whether the page is wider than the screen."""
@@ -146,6 +152,7 @@ def test_look_draws_boxes_and_says_words(visitor: Visitor, small: dict[str, Path
     visitor.page.get_by_label("Photos: folders").locator("visible=true").fill("Photos")
     visitor.press("Look")
     visitor.sees("8 faces on 10 photos.")
+    visitor.hears("8 faces on 10 photos.")
     visitor.page.get_by_role("alert").filter(has_text="Photos/link.jpg was not read").wait_for()
     visitor.page.set_viewport_size({"width": 390, "height": 844})
     assert not visitor.is_wide()
@@ -174,7 +181,7 @@ def test_portraits_come_with_likeness_terms_and_a_dial(
     visitor.tab("Create")
     visitor.send("Person", small["obama"])
     visitor.page.get_by_label("Prompt how they look").fill("a dragon")
-    visitor.sees("what is asked decides: arc2face for no words")
+    visitor.sees("left out, the prompt decides: arc2face")
     visitor.page.get_by_label("System").click()
     visitor.page.get_by_role("option", name="toy", exact=True).click()
     visitor.sees("The nearest to a person is the photo itself.")
@@ -189,10 +196,17 @@ def test_portraits_come_with_likeness_terms_and_a_dial(
     said = made.first.inner_text()
     assert "Likeness " in said and "copy-paste" in said and "Terms of the weights: permissive" in said
     kept = tmp_path / "made.png"
-    kept.write_bytes(visitor.page.request.get(visitor.url + "/" + made.first.locator("a").get_attribute("href")).body())
+    where = visitor.url + "/" + made.first.locator("a").get_attribute("href")
+    kept.write_bytes(visitor.page.request.get(where).body())
+    kept.with_suffix(".json").write_bytes(visitor.page.request.get(where.replace(".png", ".json")).body())
     visitor.tab("Verify")
     visitor.send("Files", kept, small["biden"])
     visitor.press("Verify")
+    visitor.sees("Its record was not sent along: choose made.json with it")
+    visitor.page.locator(".vv-file:visible", has_text="Files").get_by_role("button", name="Clear").click()
+    visitor.send("Files", kept, small["biden"], kept.with_suffix(".json"))
+    visitor.press("Verify")
+    visitor.sees("made.json beside it belongs to exactly this file.")
     visitor.page.get_by_role("heading", name="AI made or edited this picture").wait_for()
     visitor.sees("signed by this installation")
     visitor.page.get_by_role("heading", name="Nothing says that AI took part").wait_for()
@@ -207,15 +221,18 @@ def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(
     visitor.page.get_by_label("Words said with it").fill(HOSTILE)
     visitor.page.get_by_role("button", name="More to choose").locator("visible=true").click()
     visitor.page.get_by_label("Pause").locator("visible=true").first.fill("0.1")
-    visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("500")
+    visitor.page.get_by_role("spinbutton", name="How far", exact=True).locator("visible=true").fill("500")
     go = visitor.page.get_by_role("button", name="Toy count", exact=True).last
     go.click()
     visitor.sees("counting")
+    visitor.hears("counting")
     visitor.press("Cancel")
     visitor.sees("Cancelled; what was finished is kept.")
-    visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("2")
+    visitor.hears("Cancelled; what was finished is kept.")
+    visitor.page.get_by_role("spinbutton", name="How far", exact=True).locator("visible=true").fill("2")
     go.click()
     visitor.sees("Done.")
+    visitor.hears("Done.")
     link = visitor.page.get_by_role("link", name="001.txt")
     assert link.is_visible() and visitor.sees(HOSTILE)
     made = home / "jobs" / "serve" / str(link.get_attribute("href")).split("/")[2]
@@ -223,7 +240,7 @@ def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(
     visitor.press("Remove what was made")
     visitor.sees("It is removed.")
     assert not made.exists()
-    visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("500")
+    visitor.page.get_by_role("spinbutton", name="How far", exact=True).locator("visible=true").fill("500")
     go.click()
     visitor.sees("counting")
     visitor.page.reload()
@@ -236,10 +253,11 @@ def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(
 
 def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: dict[str, Path]) -> None:
     visitor.tab("Album")
-    visitor.page.get_by_label("Sources").fill("Photos")
+    visitor.page.get_by_label("Photos or folders").fill("Photos")
     visitor.press("Add")
     visitor.sees("6 added; 6 new faces.")
     man, other = visitor.page.get_by_label(": 4 photos"), visitor.page.get_by_label(": 2 photos")
+    visitor.page.get_by_label(": 2 photos, such as biden").wait_for()
     man.focus()
     visitor.page.keyboard.press("Space")
     visitor.page.get_by_label("Name", exact=True).fill(HOSTILE)
@@ -310,8 +328,18 @@ def test_systems_are_cards_with_their_claims(visitor: Visitor) -> None:
     assert "Is a copy a copy?" in card.inner_text() and "not measured yet" in card.inner_text()
 
 
+def test_claims_are_read_where_the_package_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "checkout" / "src").mkdir(parents=True)
+    assert page_systems._results(tmp_path / "checkout" / "src") is None
+    (tmp_path / "checkout" / "pyproject.toml").touch()
+    assert page_systems._results(tmp_path / "checkout" / "src") == tmp_path / "checkout" / "results"
+    shown = page_systems.cards()
+    monkeypatch.chdir(tmp_path)
+    assert page_systems.cards() == shown and ("<svg" in shown or "not measured yet" in shown)
+
+
 def test_a_claim_is_a_bar_with_its_interval() -> None:
-    made = plot(Finding("a", "null", -0.02, -0.1, 0.06, "copy_paste"))
+    made = page_systems.plot(Finding("a", "null", -0.02, -0.1, 0.06, "copy_paste"))
     assert "Effect on copy paste -0.020, 95 % interval -0.100 to +0.060" in made and made.count("<rect") == 1
 
 
@@ -431,9 +459,10 @@ def test_without_a_folder_the_album_is_there_and_a_token_opens_the_page(
         page.goto(made.url)
         page.get_by_label("Token of this server").fill("open")
         page.get_by_role("button", name="Enter").click()
+        page.get_by_role("alert").filter(has_text="This token is wrong.").wait_for()
         page.get_by_label("Token of this server").fill("sesame")
         page.get_by_role("button", name="Enter").click()
         visitor = Visitor(page, made.url)
         visitor.tab("Album")
-        visitor.sees("visavis serve --root DIR offers a folder")
+        visitor.sees("No folder of photos is offered here")
         page.close()

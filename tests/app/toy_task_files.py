@@ -20,7 +20,7 @@ from visavis.core.task import FolderIn, OutPath, Outcome, PhotoIn, Task, argumen
 class Count:
     photos: list[PhotoIn | FolderIn] = argument("what is counted")
     words: str = argument("said with it")
-    n: int = option(3, "how far", low=1, high=1000)
+    n: int = option(3, "how far", low=1, high=1000, label="How far")
     pause: float = option(0.0, "between two numbers", low=0, high=10, unit="seconds")
     loud: bool = option(False, "shouts")
     how: Literal["up", "down"] = option("up", "which way")

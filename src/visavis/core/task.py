@@ -30,7 +30,8 @@ OutPath: TypeAlias = Annotated[str | Path, "out"]
 
 @dataclass(frozen=True)
 class Form:
-    """What a person should know about one input. here: offered on the command line and in Python only."""
+    """What a person should know about one input. here: offered on the command line and in Python only; label: what the
+    page calls it, left out, its name."""
 
     help: str
     positional: bool = False
@@ -40,6 +41,7 @@ class Form:
     unit: str = ""
     metavar: str = ""
     here: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ class Outcome:
     failure: str | None = None
 
 
-def argument(help: str, *, metavar: str = "") -> Any:
+def argument(help: str, *, metavar: str = "", label: str = "") -> Any:
     """A required positional input."""
-    return dataclasses.field(metadata={"form": Form(help, positional=True, metavar=metavar)})
+    return dataclasses.field(metadata={"form": Form(help, positional=True, metavar=metavar, label=label)})
 
 
 def option(
@@ -64,9 +66,10 @@ def option(
     unit: str = "",
     metavar: str = "",
     here: bool = False,
+    label: str = "",
 ) -> Any:
     """A named input with a default and, for numbers, a range that `check` holds. here: not over REST or page."""
-    form = Form(help, False, default, low, high, unit, metavar, here)
+    form = Form(help, False, default, low, high, unit, metavar, here, label)
     return dataclasses.field(default=default, metadata={"form": form})
 
 

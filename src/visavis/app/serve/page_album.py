@@ -48,7 +48,11 @@ class AlbumTab:
             self.forms.append(add)
             add.ended.then(self._show, self.seen, self.shown, **QUIET)
         else:
-            gr.HTML(say.status("visavis serve --root DIR offers a folder; its photos can be added here then."))
+            gr.HTML(
+                say.status(
+                    "No folder of photos is offered here: whoever starts the server can (visavis serve --root DIR)."
+                )
+            )
         self._wire()
 
     def _one(self) -> None:

@@ -17,12 +17,12 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from visavis.app.serve import page_words as say
-from visavis.app.serve.desk import Desk, Upload
+from visavis.app.serve.desk import Desk, Upload, is_record
 from visavis.app.serve.fields import Field, fields
 from visavis.app.serve.jobs import ENDS, Job
 from visavis.app.serve.leftovers import ENDED
 from visavis.app.serve.page_faces import Shown
-from visavis.app.serve.page_fields import file_input, folder_input, plain_input, read, words_of
+from visavis.app.serve.page_fields import file_input, folder_input, label_of, plain_input, read
 from visavis.core import registry
 from visavis.core.card import Card
 from visavis.core.errors import InputError, VisavisError
@@ -132,9 +132,9 @@ class TaskForm:
         slugs: list[Any] = list(cards)
         if not field.default:
             ideas[""] = say.block(say.paragraph(f"{field.form.help[:1].upper()}{field.form.help[1:]}."))
-            slugs.insert(0, ("what is asked decides", ""))
+            slugs.insert(0, ("choose for me", ""))
         first = field.default if field.default in ideas else slugs[0]
-        dropdown = gr.Dropdown(slugs, value=first, label=words_of(field.name), info="which system makes it")
+        dropdown = gr.Dropdown(slugs, value=first, label=label_of(field), info="which system makes it")
         idea, columns = gr.HTML(ideas[first], elem_classes="vv-idea"), []
         self.parts.append(Part(field, dropdown))
         for slug, card in cards.items():
@@ -154,7 +154,8 @@ class TaskForm:
             if isinstance(part.component, gr.File):
                 if value:
                     uploads[part.field.name] = value
-                    photos += value
+                    names = [one.name for one in value]
+                    photos += [one for one in value if not is_record(one.name, names)]
             elif part.folders:
                 names = [line.strip() for line in (value or "").splitlines() if line.strip()]
                 if part.field.kind == "folder":
@@ -224,7 +225,10 @@ class TaskForm:
         told = self.desk.told(job)
         document = told["document"]
         said = self.told(document, ()) if self.told is not None and document else ""
-        job = dataclasses.replace(job, failure=_labelled(told["error"] or "", self.parts))
+        failure = _labelled(told["error"] or "", self.parts)
+        if job.kind == "refused":  # what helps on the command line helps nobody here
+            failure = re.sub(r" Record a new one with .*", " A new one is recorded under More, Person add.", failure)
+        job = dataclasses.replace(job, failure=failure)
         return _outputs(say.job(job, told["files"], document, said), document, job)
 
     def _job(self, id: str) -> Job:
@@ -277,8 +281,8 @@ class Refusals:
 
 
 def _labelled(sentence: str, parts: Sequence[Part]) -> str:
-    for name in {part.field.name for part in parts}:
-        sentence = re.sub(rf"--{name.replace('_', '-')}\b(?!-)", f"\u201c{words_of(name)}\u201d", sentence)
+    for name, label in {part.field.name: label_of(part.field) for part in parts}.items():
+        sentence = re.sub(rf"--{name.replace('_', '-')}\b(?!-)", f"\u201c{label}\u201d", sentence)
     return sentence
 
 

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -307,6 +309,12 @@ def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: 
     elsewhere.close()
     assert not [path for path in (home / "tmp" / "page").rglob("*") if path.is_file()]
     assert str(home) not in visitor.page.locator("body").inner_text()
+    visitor.tab("Create")
+    visitor.send("Person", small["again"])
+    visitor.press("Create")
+    alert = visitor.page.get_by_role("alert").filter(has_text="has given no consent. A new one is recorded under More")
+    alert.wait_for()
+    assert "visavis person" not in alert.inner_text()
 
 
 def _visit(url: str, times: int) -> None:
@@ -417,6 +425,57 @@ def test_gradio_checks_paths_itself_too(home: Path, tmp_path: Path, monkeypatch:
         assert not [path for path in tmp_path.rglob("*") if path.name == secret.name]
     finally:
         jobs.close()
+
+
+def test_whoever_is_forgotten_is_in_no_session_any_more(home: Path, small: dict[str, Path], tmp_path: Path) -> None:
+    """Gradio keeps the last answers of a browser, and with them the photos that were drawn."""
+    shutil.copytree(home, tmp_path / "home")
+    script = tmp_path / "forget.py"
+    script.write_text(SESSION)
+    env = {**os.environ, "VISAVIS_HOME": str(tmp_path / "home"), "VISAVIS_ALBUM": str(tmp_path / "album.db")}
+    done = subprocess.run([sys.executable, script, small["biden"]], env=env, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.split() == ["1", "0"], done.stderr
+
+
+SESSION = """
+import sys
+from starlette.testclient import TestClient
+from visavis.app.library import Album
+from visavis.app.serve.desk import Desk
+from visavis.app.serve.jobs import Jobs
+from visavis.app.serve.leftovers import jobs_folder
+from visavis.app.serve.page import mounted
+from visavis.app.serve.rest import rest
+from visavis.app.serve.roots import Roots
+from visavis.core import registry
+
+with Album() as album:
+    album.person("Joe", photos=[sys.argv[1]])
+jobs = Jobs(jobs_folder())
+desk = Desk(Roots({}), jobs)
+with TestClient(mounted(rest(desk), desk)) as client:
+    event = next(one["id"] for one in client.get("/config").json()["dependencies"] if not one["inputs"])
+    client.post("/gradio_api/queue/join", json={"data": [], "fn_index": event, "session_hash": "somebody"})
+    client.get("/gradio_api/queue/data?session_hash=somebody")
+    print(len(desk.forgotten.__self__))
+    desk.short(registry.tasks()["forget"], {"called": "Joe"}, {})
+    print(len(desk.forgotten.__self__))
+jobs.close()
+"""
+
+
+def test_the_server_tells_nobody_that_it_runs(home: Path, tmp_path: Path) -> None:
+    """A proxy hears of every connection that it or Gradio would begin."""
+    shutil.copytree(home, tmp_path / "home")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(3)
+        where = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        proxies = {name: where for upper in names for name in (upper, upper.lower())}
+        with served(tmp_path / "home", NO_PROXY="", no_proxy="", **proxies) as made:
+            assert made.ask("/config").json["analytics_enabled"] is False
+            with pytest.raises(TimeoutError):
+                proxy.accept()
 
 
 def test_uploads_without_end_are_not_taken(home: Path, tmp_path: Path, small: dict[str, Path]) -> None:

@@ -100,10 +100,13 @@ def rest(desk: Desk) -> FastAPI:
 def _add(router: APIRouter, desk: Desk, task: Task) -> None:
     known = fields.fields(task)
 
-    async def endpoint(**values: Any) -> Any:
+    async def endpoint(request: Request, **values: Any) -> Any:
         given, uploads = dict[str, Any](), dict[str, list[Upload]]()
+        sent = await request.form()
         for field in known:
             value = values.pop(field.name, None)
+            if value is None and field.name in sent and not field.optional and field.kind == "text":
+                value = [] if field.many else ""  # FastAPI takes what is empty for what was not sent
             if field.kind in ("photo", "photo or folder"):
                 several = value if isinstance(value, list) else [value] if value is not None else []
                 uploads[field.name] = [Upload(one.filename or "photo", one.file) for one in several]
@@ -116,7 +119,8 @@ def _add(router: APIRouter, desk: Desk, task: Task) -> None:
         return await asyncio.wrap_future(desk.begun(task, given, uploads))
 
     parameters = [made for field in known for made in _parameters(field, bool(desk.roots.folders))]
-    endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    asked = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
+    endpoint.__signature__ = inspect.Signature([asked, *parameters])  # type: ignore[attr-defined]
     path = "/" + task.name.replace(".", "/")
     router.add_api_route(
         path,

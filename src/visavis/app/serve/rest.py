@@ -299,7 +299,7 @@ def _docs(desk: Desk) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>visavis: REST</title><meta name="viewport" '
         'content="width=device-width"><style>body{font:1rem/1.5 system-ui;margin:2rem auto;max-width:48rem;'
         "padding:0 1rem}dd{margin:0 0 .5rem 1.5rem}</style><h1>visavis over REST</h1><p>Fields are those of a form "
-        "(multipart/form-data). Long tasks answer 202 with a job: <code>GET /api/jobs/ID</code>, <code>/events</code>, "
-        '<code>/files/NAME</code>, <code>POST /cancel</code>. <a href="/api/openapi.json">OpenAPI</a></p>'
+        "(multipart/form-data). Long tasks answer 202 with a job: <code>GET /api/jobs/ID</code>, and below it "
+        '<code>/events</code>, <code>/files/NAME</code>, <code>POST /api/jobs/ID/cancel</code>. <a href="/api/openapi.json">OpenAPI</a></p>'
         + "".join(rows)
     )

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +22,10 @@ from tests.app.toy_task_files import write_toy_task
 from tests.conftest import home_at
 from tests.run.toy_system_files import CARD, write_toy
 
-from visavis.app.serve.page_systems import plot
+from visavis.app.serve import page_systems
+from visavis.app.serve.page import SESSIONS
 from visavis.bench.claims import Finding
-from visavis.bench.served import Served, served
+from visavis.bench.served import FORM, Served, form, served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "<img src=x onerror=window.hacked=1>"
@@ -58,6 +63,12 @@ class Visitor:
         found = self.page.get_by_text(text).locator("visible=true").first
         found.wait_for()
         return found
+
+    def hears(self, text: str) -> None:
+        """From a screen reader, which tells of one part of the page what it says anew."""
+        part = self.page.get_by_role("status").filter(has_text=text)
+        part.wait_for(state="attached")
+        assert part.count() == 1 and part.inner_text() == text
 
     def is_wide(self) -> bool:
         """Whether the page is wider than the screen."""
@@ -143,6 +154,7 @@ def test_look_draws_boxes_and_says_words(visitor: Visitor, small: dict[str, Path
     visitor.page.get_by_label("Photos: folders").locator("visible=true").fill("Photos")
     visitor.press("Look")
     visitor.sees("8 faces on 10 photos.")
+    visitor.hears("8 faces on 10 photos.")
     visitor.page.get_by_role("alert").filter(has_text="Photos/link.jpg was not read").wait_for()
     visitor.page.set_viewport_size({"width": 390, "height": 844})
     assert not visitor.is_wide()
@@ -171,7 +183,7 @@ def test_portraits_come_with_likeness_terms_and_a_dial(
     visitor.tab("Create")
     visitor.send("Person", small["obama"])
     visitor.page.get_by_label("Prompt how they look").fill("a dragon")
-    visitor.sees("what is asked decides: arc2face for no words")
+    visitor.sees("left out, the prompt decides: arc2face")
     visitor.page.get_by_label("System").click()
     visitor.page.get_by_role("option", name="toy", exact=True).click()
     visitor.sees("The nearest to a person is the photo itself.")
@@ -186,33 +198,51 @@ def test_portraits_come_with_likeness_terms_and_a_dial(
     said = made.first.inner_text()
     assert "Likeness " in said and "copy-paste" in said and "Terms of the weights: permissive" in said
     kept = tmp_path / "made.png"
-    kept.write_bytes(visitor.page.request.get(visitor.url + "/" + made.first.locator("a").get_attribute("href")).body())
+    where = visitor.url + "/" + made.first.locator("a").get_attribute("href")
+    kept.write_bytes(visitor.page.request.get(where).body())
+    kept.with_suffix(".json").write_bytes(visitor.page.request.get(where.replace(".png", ".json")).body())
     visitor.tab("Verify")
     visitor.send("Files", kept, small["biden"])
     visitor.press("Verify")
+    visitor.sees("Its record was not sent along: choose made.json with it")
+    visitor.page.locator(".vv-file:visible", has_text="Files").get_by_role("button", name="Clear").click()
+    visitor.send("Files", kept, small["biden"], kept.with_suffix(".json"))
+    visitor.press("Verify")
+    visitor.sees("made.json beside it belongs to exactly this file.")
     visitor.page.get_by_role("heading", name="AI made or edited this picture").wait_for()
     visitor.sees("signed by this installation")
     visitor.page.get_by_role("heading", name="Nothing says that AI took part").wait_for()
 
 
-def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(visitor: Visitor, small: dict[str, Path]) -> None:
+def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(
+    visitor: Visitor, home: Path, small: dict[str, Path]
+) -> None:
     visitor.tab("More")
     visitor.press("Toy count ▼" if visitor.page.get_by_text("Toy count ▼").count() else "Toy count")
     visitor.send("Photos", small["sky"])
     visitor.page.get_by_label("Words said with it").fill(HOSTILE)
     visitor.page.get_by_role("button", name="More to choose").locator("visible=true").click()
     visitor.page.get_by_label("Pause").locator("visible=true").first.fill("0.1")
-    visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("500")
+    visitor.page.get_by_role("spinbutton", name="How far", exact=True).locator("visible=true").fill("500")
     go = visitor.page.get_by_role("button", name="Toy count", exact=True).last
     go.click()
     visitor.sees("counting")
+    visitor.hears("counting")
     visitor.press("Cancel")
     visitor.sees("Cancelled; what was finished is kept.")
-    visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("2")
+    visitor.hears("Cancelled; what was finished is kept.")
+    visitor.page.get_by_role("spinbutton", name="How far", exact=True).locator("visible=true").fill("2")
     go.click()
     visitor.sees("Done.")
-    assert visitor.page.get_by_role("link", name="001.txt").is_visible() and visitor.sees(HOSTILE)
-    visitor.page.get_by_role("spinbutton", name="N", exact=True).locator("visible=true").fill("500")
+    visitor.hears("Done.")
+    link = visitor.page.get_by_role("link", name="001.txt")
+    assert link.is_visible() and visitor.sees(HOSTILE)
+    made = home / "jobs" / "serve" / str(link.get_attribute("href")).split("/")[2]
+    assert made.is_dir()
+    visitor.press("Remove what was made")
+    visitor.sees("It is removed.")
+    assert not made.exists()
+    visitor.page.get_by_role("spinbutton", name="How far", exact=True).locator("visible=true").fill("500")
     go.click()
     visitor.sees("counting")
     visitor.page.reload()
@@ -225,10 +255,11 @@ def test_a_task_of_another_distribution_has_its_form_and_is_cancelled(visitor: V
 
 def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: dict[str, Path]) -> None:
     visitor.tab("Album")
-    visitor.page.get_by_label("Sources").fill("Photos")
+    visitor.page.get_by_label("Photos or folders").fill("Photos")
     visitor.press("Add")
     visitor.sees("6 added; 6 new faces.")
     man, other = visitor.page.get_by_label(": 4 photos"), visitor.page.get_by_label(": 2 photos")
+    visitor.page.get_by_label(": 2 photos, such as biden").wait_for()
     man.focus()
     visitor.page.keyboard.press("Space")
     visitor.page.get_by_label("Name", exact=True).fill(HOSTILE)
@@ -255,8 +286,47 @@ def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: 
     visitor.page.get_by_role("heading", name=f"{HOSTILE} is forgotten").wait_for()
     assert "traces of a vector or picture found: 0." in visitor.sees("Read byte by byte").inner_text()
     visitor.page.get_by_label(f"{HOSTILE}: 3 photos").wait_for(state="detached")
+    for name in ("Somebody", "Somebody else"):  # this session was forgotten, too; then others take its place
+        other.check()
+        visitor.page.get_by_label("Name", exact=True).fill(name)
+        visitor.press("Name this person")
+        visitor.sees(f"is {name} now: 2 faces on 2 photos.")
+        _visit(visitor.url, SESSIONS + 1)
+    elsewhere = visitor.page.context.browser.new_page()
+    old = Visitor(elsewhere, visitor.url)
+    elsewhere.set_default_timeout(PATIENCE)
+    elsewhere.goto(visitor.url)
+    old.tab("Album")
+    elsewhere.get_by_label("Somebody else: 2 photos").wait_for()
+    visitor.press("Undo the last step")
+    other.check()
+    visitor.page.get_by_label("Forget this person for good").check()
+    visitor.press("Forget")
+    visitor.page.get_by_role("heading", name="is forgotten").wait_for()
+    elsewhere.get_by_label("Somebody else: 2 photos").check()
+    elsewhere.get_by_role("alert").filter(has_text="Nobody in this album is called").wait_for()
+    elsewhere.get_by_label("Somebody else: 2 photos").wait_for(state="detached")
+    elsewhere.close()
     assert not [path for path in (home / "tmp" / "page").rglob("*") if path.is_file()]
     assert str(home) not in visitor.page.locator("body").inner_text()
+    visitor.tab("Create")
+    visitor.send("Person", small["again"])
+    visitor.press("Create")
+    alert = visitor.page.get_by_role("alert").filter(has_text="has given no consent. A new one is recorded under More")
+    alert.wait_for()
+    assert "visavis person" not in alert.inner_text()
+
+
+def _visit(url: str, times: int) -> None:
+    """Sessions of other browsers, each of which asks for something."""
+    server = Served(url, None)  # type: ignore[arg-type]
+    event = next(one["id"] for one in server.ask("/config").json["dependencies"] if not one["inputs"])
+    for number in range(times):
+        form = {"data": [], "fn_index": event, "session_hash": f"visitor-{number}"}
+        body = json.dumps(form).encode()
+        assert server.ask("/gradio_api/queue/join", body, "POST", content_type="application/json").status == 200
+        told = server.ask(f"/gradio_api/queue/data?session_hash=visitor-{number}").body
+        assert b'"success":true' in told
 
 
 def test_systems_are_cards_with_their_claims(visitor: Visitor) -> None:
@@ -266,8 +336,18 @@ def test_systems_are_cards_with_their_claims(visitor: Visitor) -> None:
     assert "Is a copy a copy?" in card.inner_text() and "not measured yet" in card.inner_text()
 
 
+def test_claims_are_read_where_the_package_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "checkout" / "src").mkdir(parents=True)
+    assert page_systems._results(tmp_path / "checkout" / "src") is None
+    (tmp_path / "checkout" / "pyproject.toml").touch()
+    assert page_systems._results(tmp_path / "checkout" / "src") == tmp_path / "checkout" / "results"
+    shown = page_systems.cards()
+    monkeypatch.chdir(tmp_path)
+    assert page_systems.cards() == shown and ("<svg" in shown or "not measured yet" in shown)
+
+
 def test_a_claim_is_a_bar_with_its_interval() -> None:
-    made = plot(Finding("a", "null", -0.02, -0.1, 0.06, "copy_paste"))
+    made = page_systems.plot(Finding("a", "null", -0.02, -0.1, 0.06, "copy_paste"))
     assert "Effect on copy paste -0.020, 95 % interval -0.100 to +0.060" in made and made.count("<rect") == 1
 
 
@@ -347,6 +427,57 @@ def test_gradio_checks_paths_itself_too(home: Path, tmp_path: Path, monkeypatch:
         jobs.close()
 
 
+def test_whoever_is_forgotten_is_in_no_session_any_more(home: Path, small: dict[str, Path], tmp_path: Path) -> None:
+    """Gradio keeps the last answers of a browser, and with them the photos that were drawn."""
+    shutil.copytree(home, tmp_path / "home")
+    script = tmp_path / "forget.py"
+    script.write_text(SESSION)
+    env = {**os.environ, "VISAVIS_HOME": str(tmp_path / "home"), "VISAVIS_ALBUM": str(tmp_path / "album.db")}
+    done = subprocess.run([sys.executable, script, small["biden"]], env=env, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.split() == ["1", "0"], done.stderr
+
+
+SESSION = """
+import sys
+from starlette.testclient import TestClient
+from visavis.app.library import Album
+from visavis.app.serve.desk import Desk
+from visavis.app.serve.jobs import Jobs
+from visavis.app.serve.leftovers import jobs_folder
+from visavis.app.serve.page import mounted
+from visavis.app.serve.rest import rest
+from visavis.app.serve.roots import Roots
+from visavis.core import registry
+
+with Album() as album:
+    album.person("Joe", photos=[sys.argv[1]])
+jobs = Jobs(jobs_folder())
+desk = Desk(Roots({}), jobs)
+with TestClient(mounted(rest(desk), desk)) as client:
+    event = next(one["id"] for one in client.get("/config").json()["dependencies"] if not one["inputs"])
+    client.post("/gradio_api/queue/join", json={"data": [], "fn_index": event, "session_hash": "somebody"})
+    client.get("/gradio_api/queue/data?session_hash=somebody")
+    print(len(desk.forgotten.__self__))
+    desk.short(registry.tasks()["forget"], {"called": "Joe"}, {})
+    print(len(desk.forgotten.__self__))
+jobs.close()
+"""
+
+
+def test_the_server_tells_nobody_that_it_runs(home: Path, tmp_path: Path) -> None:
+    """A proxy hears of every connection that it or Gradio would begin."""
+    shutil.copytree(home, tmp_path / "home")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(3)
+        where = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        proxies = {name: where for upper in names for name in (upper, upper.lower())}
+        with served(tmp_path / "home", NO_PROXY="", no_proxy="", **proxies) as made:
+            assert made.ask("/config").json["analytics_enabled"] is False
+            with pytest.raises(TimeoutError):
+                proxy.accept()
+
+
 def test_uploads_without_end_are_not_taken(home: Path, tmp_path: Path, small: dict[str, Path]) -> None:
     shutil.copytree(home, tmp_path / "home")
     with served(tmp_path / "home", "--max-upload", "1") as made:
@@ -354,6 +485,27 @@ def test_uploads_without_end_are_not_taken(home: Path, tmp_path: Path, small: di
         taken = [made.post("/gradio_api/upload", (photo[0], (f"{n}.jpg", photo[1][1] + bytes([n])))) for n in range(14)]
         statuses = [answer.status for answer in taken]
         assert statuses[:5] == [200] * 5 and statuses[-1] == 503 and "removed an hour after" in taken[-1].json["error"]
+        for path in (tmp_path / "home" / "tmp" / "page").rglob("*"):
+            os.utime(path, (0, 0))
+        assert made.post("/gradio_api/upload", photo).status == 200
+
+
+def test_an_upload_that_ended_in_the_middle_goes_with_the_others(home: Path, tmp_path: Path) -> None:
+    """Gradio forgets of it."""
+    shutil.copytree(home, tmp_path / "home")
+    with served(tmp_path / "home") as made:
+        head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+        body = form(("files", ("face.jpg", bytes(200_000))))
+        with socket.create_connection(("127.0.0.1", int(made.url.rpartition(":")[2]))) as gone:
+            gone.sendall(head.encode() + b"Content-Length: 400000\r\n\r\n" + body[:150_000])
+            left: list[Path] = []
+            while not left:
+                left = [path for path in (tmp_path / "home" / "tmp" / "page").rglob("*") if path.is_file()]
+                time.sleep(0.05)
+        os.utime(left[0], (0, 0))
+        time.sleep(1)
+        assert made.post("/gradio_api/upload", ("files", ("a.jpg", b"a"))).status == 200
+        assert not left[0].exists()
 
 
 def test_without_a_folder_the_album_is_there_and_a_token_opens_the_page(
@@ -366,9 +518,10 @@ def test_without_a_folder_the_album_is_there_and_a_token_opens_the_page(
         page.goto(made.url)
         page.get_by_label("Token of this server").fill("open")
         page.get_by_role("button", name="Enter").click()
+        page.get_by_role("alert").filter(has_text="This token is wrong.").wait_for()
         page.get_by_label("Token of this server").fill("sesame")
         page.get_by_role("button", name="Enter").click()
         visitor = Visitor(page, made.url)
         visitor.tab("Album")
-        visitor.sees("visavis serve --root DIR offers a folder")
+        visitor.sees("No folder of photos is offered here")
         page.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import shutil
@@ -25,18 +26,25 @@ pytest.importorskip("fastapi", reason="the server needs the extra [serve]")
 
 from tests.app.toy_task_files import write_toy_task
 from tests.conftest import home_at
+from tests.run.toy_system_files import write_toy
 
 from visavis.bench.served import FORM, Served, form
 from visavis.bench.served import served as plain_served
 
 
 def served(home: Path, *more: str | Path, **env: str) -> AbstractContextManager[Served]:
-    """With a toy task."""
-    toy = home.parent / "toy"
-    if not toy.exists():
-        write_toy_task(toy)
-    path = os.pathsep.join(filter(None, (str(toy), os.environ.get("PYTHONPATH"))))
+    """With a toy task and a toy system."""
+    path = _with_toys(home.parent)
     return plain_served(home, *more, PYTHONPATH=path, **env)
+
+
+def _with_toys(folder: Path) -> str:
+    """A PYTHONPATH with both."""
+    task, system = folder / "toy", folder / "toy-system"
+    if not task.exists():
+        write_toy_task(task)
+        write_toy(system)
+    return os.pathsep.join(filter(None, (str(task), str(system), os.environ.get("PYTHONPATH"))))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +97,41 @@ def test_a_task_of_another_distribution_is_a_job_with_files(server: Served, smal
         assert server.ask(f"/api/jobs/{job['id']}/files/{name}").status == 404
     assert server.ask(f"/api/jobs/{job['id']}", method="DELETE").status == 204
     assert server.ask(f"/api/jobs/{job['id']}").status == 404
+
+
+def test_the_same_task_is_on_the_command_line(home: Path, small: dict[str, Path], tmp_path: Path) -> None:
+    told = ["toy", "count", str(small["sky"]), "hm", "--loud", "--n", "2", "--out", str(tmp_path / "out"), "--json"]
+    env = {**os.environ, "VISAVIS_HOME": str(home), "PYTHONPATH": _with_toys(home.parent)}
+    done = subprocess.run([sys.executable, "-m", "visavis", *told], env=env, capture_output=True, text=True)
+    assert done.returncode == 0 and json.loads(done.stdout)["said"] == "HM", done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["000.txt", "001.txt"]
+
+
+def test_a_system_of_another_distribution_is_there_with_its_options(server: Served, small: dict[str, Path]) -> None:
+    systems = {row["slug"]: row for row in server.ask("/api/systems").json["systems"]}
+    assert systems["toy"] == server.ask("/api/systems/toy").json and "strength" in systems["toy"]["options"]
+    asked = (("person", small["obama"]), ("prompt", ""), ("system", "toy"), ("n", "1"))
+    for wrong in (("strength", "2"), ("mirror", "perhaps"), ("system", "none")):
+        assert server.post("/api/create/portrait", *asked, wrong).status in (400, 422) or wrong[0] == "system"
+    pytest.importorskip("c2pa", reason="a signed manifest needs the extra [ml]")
+    made = [server.post("/api/create/portrait", *asked, ("strength", share)).json["id"] for share in ("1", "0")]
+    jobs = [server.ended(id, 120) for id in made]
+    assert [job["state"] for job in jobs] == ["done", "done"], jobs
+    assert server.post("/api/create/portrait", *asked[::2], asked[3]).json == {"error": "prompt must be given."}
+    first, second = (server.ask(f"/api/jobs/{job['id']}/files/00000.png").body for job in jobs)
+    assert first[:4] == second[:4] == b"\x89PNG" and len(first) > 2 * len(second)  # of which the second is grey
+
+
+def test_a_text_is_no_photo(server: Served, small: dict[str, Path]) -> None:
+    """Not even where it names one of this machine."""
+    there = str(small["obama"])
+    for path, fields in (
+        ("look", (("photos", there),)),
+        ("compare", (("a", there), ("b", small["obama"]))),
+        ("create/portrait", (("person", there), ("prompt", ""))),
+        ("verify", (("files", there),)),
+    ):
+        assert server.post(f"/api/{path}", *fields).status == 422
 
 
 def test_a_job_is_cancelled_and_keeps_what_it_wrote(server: Served, small: dict[str, Path]) -> None:
@@ -194,6 +237,22 @@ def test_beyond_loopback_everything_is_behind_the_token(home: Path, tmp_path: Pa
         assert b"303" in raw.split(b"\r\n")[0] and b"HttpOnly" in raw and b"SameSite=strict" in raw
 
 
+def test_a_name_of_the_machine_is_answered_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    with served(tmp_path / "home", "--name", "photos.example", "--no-page", VISAVIS_TOKEN="sesame") as server:
+        for host, status in (("photos.example", 200), ("PHOTOS.example:7860", 200), ("www.photos.example", 421)):
+            assert server.ask("/api/jobs", host=host, authorization="Bearer sesame").status == status
+
+
+def test_jobs_beyond_the_queue_are_asked_to_come_later(tmp_path: Path, small: dict[str, Path]) -> None:
+    (tmp_path / "home").mkdir()
+    with served(tmp_path / "home", "--no-page") as server:
+        slow = (("photos", small["sky"]), ("words", "slow"), ("n", "500"), ("pause", "1"))
+        answers = [server.post("/api/toy/count", *slow) for _ in range(102)]
+        assert {answer.status for answer in answers[:100]} == {202}
+        assert answers[-1].status == 503 and answers[-1].headers["retry-after"] == "10"
+
+
 def test_how_long_an_answer_takes_tells_nothing_of_the_token() -> None:
     """Not one comparison of it ends at the first difference."""
     from starlette.responses import PlainTextResponse
@@ -290,6 +349,35 @@ def test_a_killed_server_leaves_no_upload_to_the_next(home: Path, tmp_path: Path
         assert not list((tmp_path / "home" / "tmp").rglob("face.jpg"))
 
 
+def test_no_path_of_the_machine_is_told(server: Served, home: Path, root: Path) -> None:
+    told = server.post("/api/measure/likeness", ("folder", "Photos")).json["id"]
+    failed = server.ended(told)["error"]
+    assert failed.startswith("Photos") and "belong there" in failed
+    long = server.post("/api/look", ("photos_folder", f"Photos/{'a' * 300}"))
+    assert long.status == 400 and "not below" in long.json["error"]
+    base = server.post("/api/create/faces", ("prompt", ""), ("base", f"Photos/{'a' * 300}"))
+    assert base.status == 400 and "not below" in base.json["error"]
+
+
+def test_what_is_said_of_places_is_said_without_them(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from visavis.app.serve.roots import Roots
+
+    monkeypatch.setenv("VISAVIS_HOME", str(home))
+    roots = Roots({"Photos": Path("/home/u v/Photos")})
+    page, job = home / "tmp" / "page" / ("0" * 64) / "a b.jpg", home / "jobs" / "serve" / "x_1"
+    for said, told in (
+        ("The folder /home/u v/Photos cannot be read (no); check.", "The folder Photos cannot be read (no); check."),
+        ("/home/u v/Photos/a b does not belong there.", "Photos/a b does not belong there."),
+        (f"The folder {home}/tmp cannot be made.", "The folder tmp cannot be made."),
+        (f"{home}/tmp/serve-ab/uploads/photos-0/a b.jpg is empty.", "a b.jpg is empty."),
+        (f"{page} is empty.", "a b.jpg is empty."),
+        (f"{job}/files/0.png, {job}/uploads/a-0/b.jpg, {job}/job.json", "0.png, b.jpg, job.json"),
+        ("/etc/hostname cannot be read.", "hostname cannot be read."),
+        ("a smile and/or a hat / cap, visavis.look/1, https://a.b/c", None),
+    ):
+        assert roots.told({"a": [said]}) == {"a": [told or said]}
+
+
 def test_two_hundred_at_once_are_answered(server: Served, small: dict[str, Path]) -> None:
     with ThreadPoolExecutor(200) as pool:
         answers = list(pool.map(lambda _: server.post("/api/look", ("photos", small["sky"])).status, range(200)))
@@ -381,6 +469,17 @@ def test_an_upload_that_the_disk_cannot_hold_is_refused(
         assert made.post("/api/look", ("photos", small["sky"])).status == 200
         assert made.ask("/api/jobs").json["jobs"] == before
         assert not list((tmp_path / "home").rglob("large.jpg"))
+
+
+def test_who_is_known_without_consent_is_not_made(home: Path, root: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    with served(tmp_path / "home", "--no-page", "--root", root) as made:
+        added = made.post("/api/person/add", ("name", "Barack"), ("photos", "Photos/obama.jpg"))
+        assert added.status == 200
+        asked = ("person", root / "obama2.jpg"), ("prompt", ""), ("system", "toy"), ("n", "1")
+        job = made.ended(made.post("/api/create/portrait", *asked, ("no_consent_check", "true")).json["id"], 120)
+        assert job["state"] == "failed" and job["error_kind"] == "refused" and not job["files"]
+        assert "Barack has given no consent" in job["error"]
 
 
 def test_an_album_in_use_elsewhere_is_said_and_stays(home: Path, root: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ pytest.importorskip("fastapi", reason="the server needs the extra [serve]")
 from tests.app.toy_task_files import write_toy_task
 
 from visavis.app.library import Album
+from visavis.app.serve import command
 from visavis.app.serve.desk import Desk, Upload
 from visavis.app.serve.guard import Guard, Rules
-from visavis.app.serve.jobs import ENDED, RESTARTS, Busy, Job, Jobs
+from visavis.app.serve.jobs import RESTARTS, Busy, Job, Jobs
+from visavis.app.serve.leftovers import ENDED, UPLOADS, album_called, empty, jobs_folder
 from visavis.app.serve.roots import Roots
 from visavis.core import files, registry
 from visavis.core.errors import InputError
@@ -30,12 +33,12 @@ Made = Callable[..., Jobs]
 
 @pytest.fixture
 def made(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
-    """made(most, minutes): a queue whose process knows the toy task."""
+    """made(most, minutes, folder): a queue whose process knows the toy task."""
     monkeypatch.syspath_prepend(str(write_toy_task(tmp_path / "toy")))
     opened: list[Jobs] = []
 
-    def made_(most: int = 10, minutes: float = 1) -> Jobs:
-        opened.append(Jobs(tmp_path / "jobs", most, minutes))
+    def made_(most: int = 10, minutes: float = 1, folder: Path = tmp_path / "jobs") -> Jobs:
+        opened.append(Jobs(folder, most, minutes))
         return opened[-1]
 
     yield made_
@@ -43,8 +46,12 @@ def made(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         jobs.close()
 
 
-def _start(jobs: Jobs, **inputs: object) -> Job:
+def _start(jobs: Jobs, photo: bool = False, **inputs: object) -> Job:
+    """photo: one was uploaded for it."""
     with jobs.room() as (id, place):
+        if photo:
+            (place / UPLOADS).mkdir()
+            (place / UPLOADS / "face.jpg").write_bytes(b"face")
         given = {"photos": [], "words": "w", "n": 200, "pause": 0.1, "out": str(place / "files"), **inputs}
         return jobs.start(id, "toy.count", given, {})
 
@@ -147,10 +154,40 @@ def test_a_full_disk_refuses_a_job_and_stops_no_other(made: Made, monkeypatch: p
     assert _until(jobs, _start(jobs, n=1), *ENDED).state == "done"
 
 
+def test_a_cancelled_job_that_cannot_be_written_down_does_not_run_later(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = made()
+    running, waiting = _start(jobs, n=3), _start(jobs)
+
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("visavis.app.serve.jobs.write_whole", full)
+        assert jobs.cancel(waiting.id).state == "cancelled"
+    jobs.close()
+    assert [one.id for one in made().all()] == [running.id]
+
+
+def test_uploads_of_ended_jobs_go_also_where_the_server_was_killed_before(made: Made, tmp_path: Path) -> None:
+    jobs = made()
+    job = _start(jobs, photo=True, n=1)
+    _until(jobs, job, "done")
+    jobs.close()
+    left = tmp_path / "jobs" / job.id / UPLOADS
+    left.mkdir()
+    (left / "face.jpg").write_bytes(b"face")
+    assert made().get(job.id).state == "done" and not left.exists()
+
+
 def test_forgetting_takes_uploads_and_the_jobs_of_that_person(home: Path, fill: Callable[..., Path]) -> None:
-    def job(id: str, person: int | None) -> Path:
+    here = album_called(str(home / "album.db"))
+
+    def job(id: str, person: int | None, album: str = here) -> Path:
         folder = home / "jobs" / "serve" / id / "files"
         folder.mkdir(parents=True)
+        (folder.parent / "job.json").write_text(json.dumps({"state": "done", "album": album}))
         record = {"consent": [{"state": "given", "person": person}]}
         (folder / "00000.json").write_text(json.dumps(record))
         (folder / "00000.png").write_bytes(b"face")
@@ -160,12 +197,70 @@ def test_forgetting_takes_uploads_and_the_jobs_of_that_person(home: Path, fill: 
         album.add(fill(("obama", "obama2", "biden")))
         gone, other = album.people()[:2]
         folders = {person: job(f"job-{person}", person) for person in (gone.id, other.id, None)}
+        elsewhere, merged = job("elsewhere", gone.id, "/b.db"), job("merged", 1000)
         upload = home / "tmp" / "page" / "some" / "upload.jpg"
         upload.parent.mkdir(parents=True)
         upload.write_bytes(b"face")
         album.forget(gone.called)
-    assert not upload.exists() and not folders[gone.id].exists()
-    assert folders[other.id].exists() and folders[None].exists()
+    assert not upload.exists() and not folders[gone.id].exists() and not merged.exists()
+    assert folders[other.id].exists() and folders[None].exists() and elsewhere.exists()
+
+
+def test_forgetting_ends_the_jobs_that_hold_photos(made: Made, home: Path, fill: Callable[..., Path]) -> None:
+    """Nobody knows yet whom their pictures will show. Their process cannot bring them back."""
+    jobs = made(folder=jobs_folder())
+    running, waiting = _start(jobs, photo=True), _start(jobs, photo=True)
+    other = _start(jobs, n=1)
+    _begun(jobs, running)
+    with Album() as album:
+        album.add(fill(("obama", "obama2")))
+        album.forget(album.people()[0].called)
+        assert [one.id for one in jobs.all()] == [other.id]
+        for id in (running.id, waiting.id):
+            with pytest.raises(KeyError):
+                jobs.get(id)
+        assert _until(jobs, other, *ENDED).state == "done"  # long before the first would have been
+    assert [path.name for path in jobs_folder().iterdir() if path.is_dir()] == [other.id]
+    jobs.close()
+    jobs = made(folder=jobs_folder())
+    assert {path.name for path in jobs_folder().iterdir()} == {other.id, "lock"}
+
+
+def test_whoever_waits_while_somebody_is_forgotten_is_asked_to_send_again(
+    made: Made, home: Path, small: dict[str, Path]
+) -> None:
+    desk = Desk(Roots({}), made())
+    photos = [Upload(f"{n}.jpg", small["obama"].open("rb")) for n in range(40)]
+    begun = desk.begun(registry.tasks()["look"], {}, {"photos": photos})
+    while not list((home / "tmp").glob("serve-*/uploads/photos-39/*")):
+        time.sleep(0.01)
+    empty()
+    with pytest.raises(Busy, match="send it again"):
+        begun.result()
+
+
+def test_what_is_too_old_goes_and_nothing_stays_when_the_server_ends(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HUB_OFFLINE", "GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+    monkeypatch.setattr(command, "PAUSE", 0.05)
+    page = home / "tmp" / "page"
+    jobs = {f"job-{age}": (datetime.now(UTC) - timedelta(hours=age)).isoformat() for age in (23, 25)}
+    for id, ended in jobs.items():
+        (jobs_folder() / id).mkdir(parents=True)
+        record = {"id": id, "task": "look", "inputs": {}, "options": {}, "state": "done", "ended": ended}
+        (jobs_folder() / id / "job.json").write_text(json.dumps(record))
+    with command.application((), Rules(), page=False):
+        for name, age in (("new", 3500), ("old", 3700)):
+            (page / name).write_bytes(b"face")
+            os.utime(page / name, (time.time() - age,) * 2)
+        until = time.monotonic() + 10
+        while (page / "old").exists() or (jobs_folder() / "job-25").exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert (page / "new").exists() and (jobs_folder() / "job-23").exists()
+    assert not page.exists()
 
 
 def test_short_tasks_that_would_wait_too_long_are_refused(
@@ -180,6 +275,15 @@ def test_short_tasks_that_would_wait_too_long_are_refused(
         desk.begun(look, {}, {"photos": uploads[2]})
     assert [len(one.result()["photos"]) for one in begun] == [1, 1]
     assert desk.begun(look, {}, {"photos": uploads[2]}).result()["photos"]
+
+
+def test_a_short_task_that_takes_long_is_ended_whether_its_client_waits_or_not(
+    made: Made, home: Path, small: dict[str, Path]
+) -> None:
+    photos = [Upload(f"{n}.jpg", small["obama"].open("rb")) for n in range(40)]
+    desk = Desk(Roots({}), made(), seconds=0.1)
+    with pytest.raises(InputError, match="This takes longer"):
+        desk.short(registry.tasks()["look"], {}, {"photos": photos})
 
 
 def test_a_client_that_sends_nothing_more_is_not_waited_for() -> None:

@@ -20,7 +20,7 @@ from visavis.core.task import FolderIn, OutPath, Outcome, PhotoIn, Task, argumen
 class Count:
     photos: list[PhotoIn | FolderIn] = argument("what is counted")
     words: str = argument("said with it")
-    n: int = option(3, "how far", low=1, high=1000)
+    n: int = option(3, "how far", low=1, high=1000, label="How far")
     pause: float = option(0.0, "between two numbers", low=0, high=10, unit="seconds")
     loud: bool = option(False, "shouts")
     how: Literal["up", "down"] = option("up", "which way")
@@ -34,9 +34,9 @@ def use(inputs, quiet):
     if inputs.words == "odd":
         return Outcome({"schema": "toy.count/1", "path": Path()})
     folder = Path(inputs.out)
-    folder.mkdir(parents=True, exist_ok=True)
     for number in track(range(inputs.n), "counting", inputs.n):
         time.sleep(inputs.pause)
+        folder.mkdir(parents=True, exist_ok=True)  # as each picture's writer does
         (folder / f"{number:03}.txt").write_text(str(number))
     said = inputs.words.upper() if inputs.loud else inputs.words
     document = {"schema": "toy.count/1", "said": said, "photos": [str(p) for p in inputs.photos], "out": str(folder)}

@@ -31,7 +31,7 @@ def _album(*, new: bool = False) -> Iterator[Album]:
     album."""
     place = settings().album
     if not new and "://" not in place and not Path(place).expanduser().exists():
-        raise InputError(f"There is no album {shown(place)}; `visavis album add FOLDER` makes one.")
+        raise InputError(f"There is no album {shown(place)}: adding photos makes one.")
     with Album(place) as album:
         yield album
 

@@ -55,6 +55,7 @@ def _row(one: Match) -> dict[str, Any]:
     return {
         "same": one.same,
         "verdict": one.verdict,
+        "words": words.strangers(one),
         "score": round(one.score, 4),
         "false_match_rate": one.false_match_rate,
         "false_match_rate_worst_group": one.false_match_rate_worst_group,

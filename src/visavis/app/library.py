@@ -180,7 +180,9 @@ class Album:
 
         def elsewhere(photos: set[str]) -> None:
             cache.forget(photos)
-            leftovers.forget(person.id)
+            with self.store.read() as connection:
+                known = {one.id for one in persons.people(connection)}
+            leftovers.forget(person.id, leftovers.album_called(self._where), known)
 
         return forget(self.store, called, None if receipts is None else Path(receipts), elsewhere)
 

@@ -18,7 +18,9 @@ class AlbumAdd:
     """Inputs of `album.add`."""
 
     # Not uploads: the album goes on naming these files.
-    sources: list[FolderIn] = argument("photos, videos, or folders of them", metavar="FOLDER|PHOTO|VIDEO")
+    sources: list[FolderIn] = argument(
+        "photos, videos, or folders of them", metavar="FOLDER|PHOTO|VIDEO", label="Photos or folders"
+    )
     every: str | None = option(None, "look again after this time (s, m, h), until Ctrl-C", metavar="60s", here=True)
     read_names: bool = option(False, "take names from XMP as suggestions")
     bring_back: bool = option(False, "faces of forgotten people too")
@@ -117,7 +119,7 @@ class PersonAdd:
 class Verify:
     """Inputs of `verify`."""
 
-    files: list[PhotoIn] = argument("pictures", metavar="FILE")
+    files: list[PhotoIn] = argument("pictures, with NAME.json, the record of each, where there is one", metavar="FILE")
 
 
 @dataclass(frozen=True)

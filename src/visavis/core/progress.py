@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
+from contextvars import ContextVar
 from typing import TypeVar
+
+from visavis.core.errors import InputError
 
 T = TypeVar("T")
 Heard = Callable[[str, int, int | None], None]
 """heard(label, done, total), total None where it is not known."""
 _heard: Heard | None = None
+_until: ContextVar[tuple[float, float]] = ContextVar("until", default=(math.inf, math.inf))
+
+
+@contextlib.contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """Within it, in this thread, no `track` goes on for longer: it raises InputError before the next item."""
+    token = _until.set((time.monotonic() + seconds, seconds))
+    try:
+        yield
+    finally:
+        _until.reset(token)
 
 
 @contextlib.contextmanager
@@ -29,6 +44,7 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[
     """Yields the items while a bar with count and remaining time shows on stderr."""
     if total is None and isinstance(items, Sized):
         total = len(items)
+    items = _in_time(items)
     if _heard is not None:
         for done, item in enumerate(items):
             _heard(label, done, total)
@@ -41,6 +57,14 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[
     from rich.progress import track as rich_track
 
     yield from rich_track(items, label, total=total, console=Console(stderr=True), transient=True)
+
+
+def _in_time(items: Iterable[T]) -> Iterator[T]:
+    until, seconds = _until.get()
+    for item in items:
+        if time.monotonic() > until:
+            raise InputError(f"This takes longer than {seconds:g} seconds: ask for less at a time.")
+        yield item
 
 
 def say(line: str) -> None:

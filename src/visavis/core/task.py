@@ -30,7 +30,8 @@ OutPath: TypeAlias = Annotated[str | Path, "out"]
 
 @dataclass(frozen=True)
 class Form:
-    """What a person should know about one input. here: offered on the command line and in Python only."""
+    """What a person should know about one input. here: offered on the command line and in Python only; label: what the
+    page calls it, left out, its name."""
 
     help: str
     positional: bool = False
@@ -40,6 +41,7 @@ class Form:
     unit: str = ""
     metavar: str = ""
     here: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ class Outcome:
     failure: str | None = None
 
 
-def argument(help: str, *, metavar: str = "", default: Any = None) -> Any:
+def argument(help: str, *, metavar: str = "", label: str = "", default: Any = None) -> Any:
     """A positional input, required where it has no default."""
-    form = Form(help, positional=True, default=default, metavar=metavar)
+    form = Form(help, positional=True, default=default, metavar=metavar, label=label)
     return dataclasses.field(default=dataclasses.MISSING if default is None else default, metadata={"form": form})
 
 
@@ -65,9 +67,10 @@ def option(
     unit: str = "",
     metavar: str = "",
     here: bool = False,
+    label: str = "",
 ) -> Any:
     """A named input with a default and, for numbers, a range that `check` holds. here: not over REST or page."""
-    form = Form(help, False, default, low, high, unit, metavar, here)
+    form = Form(help, False, default, low, high, unit, metavar, here, label)
     return dataclasses.field(default=default, metadata={"form": form})
 
 

@@ -52,11 +52,15 @@ class CreateFaces:
     """Inputs of `create.faces`."""
 
     prompt: str = argument('what they look like: "a smiling woman of 40, looking left"; "" for anybody')
-    n: int = option(12, "how many faces", low=1, high=1000)
+    n: int = option(12, "how many faces", low=1, high=1000, label="How many")
     out: OutPath = option("visavis-faces", "folder of the pictures and of sheet.png")
-    seed: int = option(0, "the first picture's; each further one counts up", low=0, high=2**31)
-    base: BaseIn = option("nano", "nano, a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub")
-    steps: int = option(20, "steps of the sampler", low=1, high=200)
+    seed: int = option(
+        0, "the same number makes the same pictures again; each further picture counts up", low=0, high=2**31
+    )
+    base: BaseIn = option(
+        "nano", "nano, a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub", label="Generator"
+    )
+    steps: int = option(20, "of the sampler: more are finer and take longer", low=1, high=200)
     guidance: float = option(3.0, "how strictly the words are followed", low=1, high=20)
 
 
@@ -72,20 +76,26 @@ class CreatePortrait:
     face: int = option(0, "which face of the photo, by the number that look draws beside it (0: the main one)", low=0)
     system: str = option(
         "",
-        "which system makes it; left out, what is asked decides: arc2face for no words, since it hears none, instantid "
-        "for words, withanyone for several people",
+        "which system makes it; left out, the prompt decides: arc2face, which takes no words, for none, instantid for "
+        "words, withanyone for several people",
         metavar="SLUG",
     )
-    n: int = option(4, "how many pictures", low=1, high=1000)
+    n: int = option(4, "how many pictures", low=1, high=1000, label="How many")
     out: OutPath = option(
         "visavis-portraits", "folder of the pictures, their JSON, and a sheet of each photo and prompt"
     )
-    seed: int = option(0, "the first picture's; each further one counts up", low=0, high=2**31)
-    base: BaseIn = option(
-        "", "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION"
+    seed: int = option(
+        0, "the same number makes the same pictures again; each further picture counts up", low=0, high=2**31
     )
-    published: FolderIn | None = option(None, "folder with the authors' own weights, in place of ours")
-    steps: int = option(20, "steps of the sampler", low=1, high=200)
+    base: BaseIn = option(
+        "",
+        "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION",
+        label="Generator",
+    )
+    published: FolderIn | None = option(
+        None, "folder with the authors' own weights, in place of ours", label="Authors' weights"
+    )
+    steps: int = option(20, "of the sampler: more are finer and take longer", low=1, high=200)
     guidance: float = option(4.0, "how strictly the words are followed", low=1, high=20)
     no_consent_check: bool = option(False, "leave the album's consents alone; the pictures record that", here=True)
 
@@ -94,15 +104,19 @@ class CreatePortrait:
 class CreateIdentity:
     """Inputs of `create.identity`."""
 
-    n: int = option(4, "how many people", low=1, high=1000)
-    photos: int = option(6, "how many pictures of each", low=1, high=100)
+    n: int = option(4, "how many people", low=1, high=1000, label="How many people")
+    photos: int = option(6, "how many pictures of each", low=1, high=100, label="Pictures of each")
     system: str = option("arc2face", "which system makes them; `visavis systems` lists them", metavar="SLUG")
     out: OutPath = option("visavis-people", "folder of a folder for each person, and of sheet.png")
-    seed: int = option(0, "the first person's; each further one counts up", low=0, high=2**31)
-    base: BaseIn = option(
-        "", "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION"
+    seed: int = option(
+        0, "the same number makes the same people again; each further person counts up", low=0, high=2**31
     )
-    steps: int = option(20, "steps of the sampler", low=1, high=200)
+    base: BaseIn = option(
+        "",
+        "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION",
+        label="Generator",
+    )
+    steps: int = option(20, "of the sampler: more are finer and take longer", low=1, high=200)
     guidance: float = option(3.0, "how strictly the person is followed", low=1, high=20)
 
 

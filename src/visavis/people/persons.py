@@ -54,7 +54,7 @@ def find_person(connection: sa.Connection, called: str) -> Person:
     plain = unicodedata.normalize("NFC", called)  # as names are kept
     found = [p for p in people(connection) if plain == f"#{p.id}" or (p.name is not None and p.name == plain)]
     if not found:
-        raise InputError(f"Nobody in this album is called {called!r}; `visavis album people` lists all.")
+        raise InputError(f"Nobody in this album is called {called!r}.")
     return found[0]
 
 
@@ -104,7 +104,7 @@ def differ(connection: sa.Connection, first: str, second: str) -> str:
     """These two are different people: never joined, never asked about again."""
     a, b = find_person(connection, first), find_person(connection, second)
     if a.id == b.id:
-        raise InputError(f"{a.called} cannot differ from itself; `album split` takes faces out.")
+        raise InputError(f"{a.called} cannot differ from itself; a split takes faces out.")
     step = Step(connection, f"differ {a.called} {b.called}")
     pair = _clearest(connection, a.id) + _clearest(connection, b.id)
     if len(pair) < 2:
@@ -233,7 +233,7 @@ def _person_named(connection: sa.Connection, step: Step, new: str | None) -> int
 def _free(connection: sa.Connection, new: str, own: int) -> None:
     taken = connection.scalar(sa.select(schema.person.c.id).where(schema.person.c.name == new))
     if taken is not None and taken != own:
-        raise InputError(f"Somebody is called {new!r} already; `visavis album merge` joins two people.")
+        raise InputError(f"Somebody is called {new!r} already; a merge joins two people.")
 
 
 def _between(connection: sa.Connection, a: int, b: int) -> list[tuple[int, int]]:

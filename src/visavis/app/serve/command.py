@@ -9,6 +9,7 @@ import secrets
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
@@ -16,12 +17,13 @@ import typer
 
 from visavis.app import forms
 from visavis.app.say import say
-from visavis.app.serve.leftovers import empty, jobs_folder, page_folder
+from visavis.app.serve.leftovers import empty, jobs_folder, page_folder, sweep
 from visavis.core.errors import InputError, missing_extra
 from visavis.core.settings import private_folder
 
 MAX_PIXELS = 64_000_000  # of an upload, unless VISAVIS_MAX_PIXELS says otherwise
 HELD = 10  # largest requests of which the page keeps the uploads
+PAUSE = 60.0  # seconds between two looks at what is too old
 TOKEN = "VISAVIS_TOKEN"
 
 
@@ -84,7 +86,7 @@ def application(roots: Sequence[str], rules: Any, page: bool = True, job_minutes
     os.environ["HF_HUB_OFFLINE"] = "1"  # of working processes, too
     jobs = Jobs(jobs_folder(), minutes=job_minutes)
     try:
-        with _own_tmp():
+        with _own_tmp(), _tidied(jobs):
             desk = Desk(offered, jobs)
             app: Any = rest(desk)
             if page:
@@ -112,6 +114,25 @@ def _own_tmp() -> Iterator[None]:
         tempfile.tempdir = before
         empty()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _tidied(jobs: Any) -> Iterator[None]:
+    """What is too old goes while the server runs."""
+    ended = threading.Event()
+
+    def tidy() -> None:
+        while not ended.wait(PAUSE):
+            sweep()
+            jobs.expire()
+
+    thread = threading.Thread(target=tidy, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _is_loopback(host: str) -> bool:

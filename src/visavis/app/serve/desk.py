@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from visavis.app.serve.fields import filled, plain
+from visavis.app.serve.fields import filled
 from visavis.app.serve.jobs import Busy, Job, Jobs
-from visavis.app.serve.leftovers import SCRATCH
+from visavis.app.serve.leftovers import SCRATCH, UPLOADS
 from visavis.app.serve.roots import Roots
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.files import FULL
+from visavis.core.progress import ended_after
 from visavis.core.settings import private_folder, scratch, settings
 from visavis.core.task import Task
 
-MOST = 1000  # files of one short task: some half a minute
+MOST = 1000  # files of one short task
 LONGEST = 100  # characters of an upload's name that are kept
+GONE = "Somebody was forgotten meanwhile, and with them every photo that was just being read: send it again."
 
 
 class Desk:
     """roots: folders that clients may name; jobs: the queue of long tasks; waiting: short tasks that may wait for a
-    free core; forgotten: called when somebody was forgotten."""
+    free core; seconds: that one may look at photos, whether its client still waits or not; forgotten: called when
+    somebody was forgotten."""
 
-    def __init__(self, roots: Roots, jobs: Jobs, waiting: int = 256) -> None:
-        self.roots, self.jobs, self.waiting = roots, jobs, waiting
+    def __init__(self, roots: Roots, jobs: Jobs, waiting: int = 256, seconds: float = 120) -> None:
+        self.roots, self.jobs, self.waiting, self.seconds = roots, jobs, waiting, seconds
         self.forgotten: Callable[[], None] = lambda: None
-        # So many threads and no more: each keeps memory of its own.
+        # As many at a time as there are cores; of several photos each task opens threads of its own.
         self._pool = ThreadPoolExecutor(settings().threads, "short")
         self._places = threading.BoundedSemaphore(waiting + settings().threads)
 
@@ -57,35 +61,36 @@ class Desk:
         return self._pool.submit(work).result()
 
     def _short(self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]) -> dict[str, Any]:
-        with scratch(SCRATCH) as name:
-            workplace = Path(name)
-            try:
-                inputs, options = filled(task, {**given, **_saved(uploads, workplace)}, self.roots, None)
-                _few(inputs)
+        with self._told(), scratch(SCRATCH) as name, _there(Path(name), any(uploads.values())):
+            inputs, options = filled(task, {**given, **_saved(uploads, Path(name))}, self.roots, None)
+            _few(inputs)
+            with ended_after(self.seconds):
                 outcome = task.do(inputs, True, *((options,) if task.systems else ()))
-            except VisavisError as error:
-                raise type(error)(self.roots.told(str(error), workplace)) from error
             if task.name == "forget":
                 self.forgotten()
             if outcome.failure and not _says_errors(outcome.document):
-                raise InputError(self.roots.told(outcome.failure, workplace))
-            answer: dict[str, Any] = self.roots.told(outcome.document, workplace)
+                raise InputError(outcome.failure)
+            answer: dict[str, Any] = self.roots.told(outcome.document)
             return answer
 
     def long(self, task: Task, given: Mapping[str, Any], uploads: Mapping[str, Sequence[Upload]]) -> Job:
         """A job in the queue. Raises InputError for what cannot be asked, Busy where too many wait."""
-        with self.jobs.room() as (id, workplace):
-            try:
-                kept = {**given, **_saved(uploads, workplace)}
-                inputs, options = filled(task, kept, self.roots, workplace / "files")
-            except VisavisError as error:
-                raise type(error)(self.roots.told(str(error), workplace)) from error
-            return self.jobs.start(id, task.name, plain(inputs), options)
+        with self._told(), self.jobs.room() as (id, workplace), _there(workplace, any(uploads.values())):
+            kept = {**given, **_saved(uploads, workplace)}
+            inputs, options = filled(task, kept, self.roots, workplace / "files")
+            return self.jobs.start(id, task.name, vars(inputs), options)
 
-    def told(self, job: Job) -> dict[str, Any]:
-        """A job as clients see it: with its document and the names of its files, without where it lies."""
-        place = self.jobs.folder / job.id
-        document = self.jobs.document(job.id) if job.state == "done" else None
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors leave without a path of this machine."""
+        try:
+            yield
+        except VisavisError as error:
+            raise type(error)(self.roots.told(str(error))) from error
+
+    def told(self, job: Job, whole: bool = True) -> dict[str, Any]:
+        """A job as clients see it, without where it lies. whole: with its document and the names of its files."""
+        document = self.jobs.document(job.id) if whole and job.state == "done" else None
         answer: dict[str, Any] = self.roots.told(
             {
                 "schema": "visavis.job/1",
@@ -93,12 +98,23 @@ class Desk:
                 "progress": {"label": job.label, "done": job.done, "total": job.total},
                 "error": job.failure,
                 "error_kind": job.kind or None,
-                "document": document,
-                "files": list(self.jobs.files(job.id)),
-            },
-            place,
+                **({"document": document, "files": list(self.jobs.files(job.id))} if whole else {}),
+            }
         )
         return answer
+
+
+@contextlib.contextmanager
+def _there(workplace: Path, needed: bool) -> Iterator[None]:
+    """Raises Busy in place of whatever came of uploads that forgetting took away in the middle."""
+    try:
+        yield
+    except VisavisError as error:
+        if not needed or workplace.is_dir():
+            raise
+        raise Busy(GONE) from error
+    if needed and not workplace.is_dir():
+        raise Busy(GONE)
 
 
 @dataclass(frozen=True)
@@ -118,16 +134,32 @@ def file_name(said: str) -> str:
 
 
 def _saved(uploads: Mapping[str, Sequence[Upload]], workplace: Path) -> dict[str, Any]:
+    """Where uploads lie now, by field; the record of a picture lies beside it and is no input itself."""
     made: dict[str, Any] = {}
     for name, several in uploads.items():
-        made[name] = [_save(upload, workplace / "uploads" / f"{name}-{i}") for i, upload in enumerate(several)]
+        records = [upload for upload in several if is_record(upload.name, [one.name for one in several])]
+        pictures = [upload for upload in several if upload not in records]
+        made[name] = []
+        for i, upload in enumerate(pictures):
+            folder = workplace / UPLOADS / f"{name}-{i}"
+            made[name].append(_save(upload, folder))
+            for record in records:
+                if Path(file_name(record.name)).stem == Path(made[name][-1]).stem:
+                    _save(record, folder)
     return made
+
+
+def is_record(name: str, sent: Iterable[str]) -> bool:
+    """Whether it is the NAME.json of another file that is sent along."""
+    own = Path(file_name(name))
+    return own.suffix == ".json" and any(Path(file_name(one)).stem == own.stem for one in sent if one != name)
 
 
 def _save(upload: Upload, folder: Path) -> str:
     path = private_folder(folder) / file_name(upload.name)
     try:
         with path.open("wb") as file:
+            upload.file.seek(0)
             shutil.copyfileobj(upload.file, file, 2**20)
     except OSError as error:
         why = "there is no space left here" if error.errno in FULL else error.strerror

@@ -15,6 +15,8 @@ from urllib.parse import parse_qs
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from visavis.app.serve.leftovers import sweep
+
 MOST = 2**20  # bytes of a filled-in form, whose photos are sent apart
 PAGE = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json"}
 PARTS = ("/api/", "/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
@@ -59,6 +61,7 @@ class Door:
         await self.app(scope, receive, send)
 
     def _held(self) -> int:
+        sweep()
         sizes = 0
         for path in self.folder.rglob("*"):
             with contextlib.suppress(OSError):  # removed meanwhile

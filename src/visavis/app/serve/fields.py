@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,11 +116,6 @@ def _value(field: Field, given: Mapping[str, Any], roots: Roots) -> Any:
     if field.kind == "choice" and value not in field.choices:
         raise InputError(f"{field.name} is one of {', '.join(field.choices)}, not {value!r}.")
     return value
-
-
-def plain(inputs: Any) -> dict[str, Any]:
-    """Inputs as JSON holds them."""
-    return {f.name: getattr(inputs, f.name) for f in dataclasses.fields(inputs)}
 
 
 def tasks(roots: Roots) -> Sequence[Task]:

@@ -33,8 +33,9 @@ HEADERS = {
 _LOGIN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>visavis</title>
 <meta name="viewport" content="width=device-width"><style>body{font:1rem system-ui;margin:3rem auto;max-width:24rem}
 input,button{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;margin:.3rem 0}</style><h1>visavis</h1>
-<form method="post" action="/login"><label>Token of this server<input name="token" type="password" required autofocus>
-</label><button>Enter</button></form>"""
+{said}<form method="post" action="/login">
+<label>Token of this server<input name="token" type="password" required autofocus></label>
+<button>Enter</button></form>"""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Guard:
         if self._is_token(_given(headers)):
             return None
         page = scope["type"] == "http" and any(name == "accept" and "text/html" in value for name, value in headers)
-        return HTMLResponse(_LOGIN_PAGE, 401) if page else _error(401, "The token is missing or wrong.")
+        return _login_page() if page else _error(401, "The token is missing or wrong.")
 
     async def _drained(self, receive: Receive, lengths: Sequence[str]) -> None:
         # Clients read the answer only when they have sent all; of what has no reasonable end they hear nothing.
@@ -116,10 +117,14 @@ class Guard:
         (given,) = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[:1]
         if not self._is_token(given):
             await asyncio.sleep(0.5)
-            return HTMLResponse(_LOGIN_PAGE, 401)
+            return _login_page('<p role="alert">This token is wrong.</p>')
         answer = RedirectResponse("/", 303)
         answer.set_cookie(COOKIE, given, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
         return answer
+
+
+def _login_page(said: str = "") -> Response:
+    return HTMLResponse(_LOGIN_PAGE.replace("{said}", said), 401)
 
 
 class _Body:

@@ -12,19 +12,21 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from visavis.app.serve import worker
+from visavis.app.serve.leftovers import ENDED, UPLOADS, album_called
 from visavis.core.errors import InputError
 from visavis.core.files import locked, write_whole
-from visavis.core.settings import private_folder
+from visavis.core.settings import private_folder, settings
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-ENDED = ("done", "failed", "cancelled")
 RESTARTS = 3  # times that a job may have been running while the server ended, before it is given up
 GRACE = 10.0  # seconds that a cancelled job has to leave everything whole
+KEPT = 86400.0  # seconds after the end of a job
+ENDS = "Ended jobs are kept for a day; forgetting somebody ends all with photos that are not done. Begin it again."
 
 
 class Busy(InputError):
@@ -35,7 +37,7 @@ class Busy(InputError):
 class Job:
     """id: known to who started it; inputs, options: of the task, as JSON; done of total with a label: how far it is;
     failure: what became of a part, or why nothing did; kind: of a failed one, "input", "refused" or "fault"; restarts:
-    how often it began anew because the server had ended."""
+    how often it began anew because the server had ended; album: to which it belongs."""
 
     id: str
     task: str
@@ -50,10 +52,12 @@ class Job:
     total: int | None = None
     failure: str | None = None
     kind: str = ""
+    album: str = ""
 
 
 class Jobs:
-    """The jobs below a folder, done one at a time in the order in which they came.
+    """The jobs below a folder, done one at a time in the order in which they came. A job whose folder was removed, as
+    when somebody is forgotten, is none any more, and its process is ended.
 
     most: waiting ones; minutes: that a job may take. Raises InputError where another server has the folder.
     """
@@ -78,8 +82,14 @@ class Jobs:
             except FileNotFoundError:  # its upload never ended
                 shutil.rmtree(place, ignore_errors=True)
                 continue
+            except NotADirectoryError:
+                if place.name != "lock":  # in the place of a job that was ended by forgetting
+                    place.unlink()
+                continue
             except (OSError, ValueError, TypeError):  # no job, or another version's: what it made stays
                 continue
+            if job.state in ENDED:  # the server was killed before they were removed
+                shutil.rmtree(place / UPLOADS, ignore_errors=True)
             if job.state == "running":
                 again = job.restarts < RESTARTS
                 job = replace(job, state="waiting" if again else "failed", restarts=job.restarts + 1)
@@ -97,7 +107,7 @@ class Jobs:
         Raises Busy where too many wait.
         """
         with self._change:
-            if sum(job.state == "waiting" for job in self._jobs.values()) >= self.most:
+            if sum(job.state == "waiting" for job in self._there().values()) >= self.most:
                 raise Busy(f"{self.most} jobs are waiting already; try again later.")
         id = secrets.token_urlsafe(12)
         place = private_folder(self.folder / id)
@@ -111,25 +121,25 @@ class Jobs:
 
     def start(self, id: str, task: str, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Job:
         """Puts a job into the queue; from here on it is not lost."""
-        job = Job(id, task, dict(inputs), dict(options), created=_now())
+        album = album_called(settings().album)
+        job = Job(id, task, dict(inputs), dict(options), created=_now(), album=album)
         self._write(job)
         self._put(job)
         return job
 
     def all(self) -> list[Job]:
         with self._change:
-            for id in [id for id in self._jobs if not (self.folder / id).is_dir()]:
-                del self._jobs[id]  # its person was forgotten
-            return list(self._jobs.values())
+            return list(self._there().values())
 
     def get(self, id: str) -> Job:
-        """Raises KeyError."""
+        """Raises KeyError, as `cancel` and `drop`."""
         with self._change:
-            job = self._jobs[id]
-            if not (self.folder / id).is_dir():
-                del self._jobs[id]  # its person was forgotten
-                raise KeyError(id)
-            return job
+            return self._there()[id]
+
+    def _there(self) -> dict[str, Job]:
+        for id in [id for id in self._jobs if not (self.folder / id).is_dir()]:
+            del self._jobs[id]
+        return self._jobs
 
     def document(self, id: str) -> dict[str, Any] | None:
         """What a done job answers."""
@@ -147,22 +157,35 @@ class Jobs:
     def cancel(self, id: str) -> Job:
         """A waiting job does not begin; a running one is interrupted, and what it wrote stays."""
         with self._change:
-            job = self._jobs[id]
+            job = self._there()[id]
             if job.state == "waiting":
-                self._put(replace(job, state="cancelled", ended=_now()), keep=True)
-                shutil.rmtree(self.folder / id / "uploads", ignore_errors=True)
+                job = replace(job, state="cancelled", ended=_now())
+                try:
+                    self._write(job)
+                except InputError:  # its record would say for ever that it waits; and it made nothing
+                    shutil.rmtree(self.folder / id, ignore_errors=True)
+                self._put(job)
+                shutil.rmtree(self.folder / id / UPLOADS, ignore_errors=True)
             elif job.state == "running" and id not in self._cancelled:
                 self._cancelled.add(id)
                 self._interrupt()
-            return self._jobs[id]
+            return job
 
     def drop(self, id: str) -> None:
         """Removes an ended job with all that it wrote; InputError where it has not ended."""
         with self._change:
-            if self._jobs[id].state not in ENDED:
+            if self._there()[id].state not in ENDED:
                 raise InputError("This job has not ended; cancel it first.")
             del self._jobs[id]
             shutil.rmtree(self.folder / id, ignore_errors=True)
+
+    def expire(self, older: float = KEPT) -> None:
+        """Removes the jobs that ended longer ago than so many seconds."""
+        until = (datetime.now(UTC) - timedelta(seconds=older)).isoformat()
+        for job in self.all():
+            if job.state in ENDED and job.ended < until:
+                with contextlib.suppress(KeyError):
+                    self.drop(job.id)
 
     def close(self) -> None:
         """Ends the working process; a running job begins anew with the next server."""
@@ -179,10 +202,10 @@ class Jobs:
     def _put(self, job: Job, *, keep: bool = False) -> None:
         with self._change:
             if keep:
-                # Of a forgotten person's job the folder is gone, or the disk is full: the others go on.
-                with contextlib.suppress(InputError):
+                with contextlib.suppress(InputError):  # where the disk is full, the others go on
                     self._write(job)
             self._jobs[job.id] = job
+            self._there()
             self._change.notify_all()
 
     def _write(self, job: Job) -> None:
@@ -206,10 +229,10 @@ class Jobs:
                 return  # the record says that it was running: the next server begins anew
             # In this order: a job that is killed in between must not begin anew without its uploads.
             self._put(replace(ended, ended=_now()), keep=True)
-            shutil.rmtree(self.folder / job.id / "uploads", ignore_errors=True)
+            shutil.rmtree(self.folder / job.id / UPLOADS, ignore_errors=True)
 
     def _next(self) -> Job | None:
-        return next((job for job in self._jobs.values() if job.state == "waiting"), None)
+        return next((job for job in self._there().values() if job.state == "waiting"), None)
 
     def _do(self, job: Job) -> Job | None:
         """The job as it ended; None where the server ends before."""
@@ -226,6 +249,9 @@ class Jobs:
                     self._put(job)
                 if self._closed:
                     return None
+                if not (self.folder / job.id).is_dir():
+                    self._end()
+                    return job
                 if time.monotonic() > until and job.id not in self._cancelled:
                     self.cancel(job.id)
                     job = replace(job, failure=f"It took longer than {self.minutes:g} minutes.")

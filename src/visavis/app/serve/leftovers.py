@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from visavis.core.settings import settings
+from visavis.core.settings import settings, without_password
 
+ENDED = ("done", "failed", "cancelled")  # states of a job
+UPLOADS = "uploads"  # in the folder of a job, until it has ended
+KEPT = 3600  # seconds that an upload of the page is kept
 SCRATCH = "serve-"  # of short tasks: beside the page's folder
 
 
@@ -26,17 +32,50 @@ def empty() -> None:
     """Removes all uploads, also those of a server that was killed; the page's folder stays."""
     for path in (*page_folder().glob("*"), *settings().tmp.glob(f"{SCRATCH}*")):
         if path.is_dir():
+            with contextlib.suppress(OSError):
+                path = path.rename(f"{path}.gone")  # at once, for whoever is reading there
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
 
 
-def forget(person: int) -> None:
-    """Removes uploads, and the jobs whose records name this person of the album."""
+def sweep(older: float = KEPT) -> None:
+    """Removes what was sent to the page and not touched for so many seconds, also what never came whole."""
+    for path in sorted(page_folder().rglob("*"), reverse=True):
+        with contextlib.suppress(OSError):  # gone meanwhile, or a folder that is in use
+            if path.lstat().st_mtime < time.time() - older:
+                path.rmdir() if path.is_dir() else path.unlink()
+
+
+def album_called(where: str) -> str:
+    """An album's path or URL as a job's record has it: without a password."""
+    return without_password(where) if "://" in where else str(Path(where).expanduser().absolute())
+
+
+def forget(person: int, album: str, known: Collection[int]) -> None:
+    """Removes uploads; every job that has not ended and was given photos, whoever is on them; and the ended ones of
+    this album whose records name the person, or somebody who is not among the known any more, as after a merge."""
     empty()
-    for job in jobs_folder().glob("*"):
-        if any(_names(_read(record), person) for record in job.rglob("*.json")):
-            shutil.rmtree(job, ignore_errors=True)
+    for job in filter(Path.is_dir, jobs_folder().glob("*")):
+        record = _read(job / "job.json")
+        of = record if isinstance(record, dict) else {}
+        if of.get("state") not in ENDED and (job / UPLOADS).exists():
+            _end(job)
+        elif of.get("album") in (None, "", album):
+            named = {one for path in job.rglob("*.json") for one in _people(_read(path))}
+            if person in named or named - set(known):
+                shutil.rmtree(job, ignore_errors=True)
+
+
+def _end(job: Path) -> None:
+    """Removes a job. A file stays in the place of its folder, so that the process that still works on it cannot make
+    the folder anew before the server has ended it."""
+    for _ in range(100):
+        shutil.rmtree(job, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            job.touch(exist_ok=False)
+        if job.is_file():
+            return
 
 
 def _read(record: Path) -> Any:
@@ -46,12 +85,13 @@ def _read(record: Path) -> Any:
         return None
 
 
-def _names(record: Any, person: int) -> bool:
+def _people(record: Any) -> Iterator[int]:
+    """Whom the consents of a record name."""
     if isinstance(record, list):
-        return any(_names(one, person) for one in record)
-    if not isinstance(record, dict):
-        return False
-    consents = record.get("consent")
-    if isinstance(consents, list) and any(isinstance(c, dict) and c.get("person") == person for c in consents):
-        return True
-    return any(_names(value, person) for value in record.values())
+        for one in record:
+            yield from _people(one)
+    elif isinstance(record, dict):
+        if isinstance(consents := record.get("consent"), list):
+            said = (one.get("person") for one in consents if isinstance(one, dict))
+            yield from (one for one in said if isinstance(one, int))
+        yield from _people(list(record.values()))

@@ -20,17 +20,28 @@ from visavis.core.task import Task
 
 PORTRAITS = 6
 SESSIONS = 32  # whose last answers, drawn photos among them, Gradio keeps in memory
-KEPT = 3600  # seconds that an upload is kept on the server
 
-# Gradio gives all buttons for uploads the same name, which tells nobody who listens what is asked for.
+# Gradio gives all buttons for uploads the same name, which tells nobody who listens what is asked for. And screen
+# readers tell of what changes in a part that was there before, not of what is new.
 SCRIPT = """() => {
+  const heard = new WeakMap(), live = document.createElement('div');
+  live.className = 'vv-live';
+  live.setAttribute('role', 'status');
+  document.body.append(live);
+  const tell = () => {
+    const said = [...document.querySelectorAll('.vv-say')].map(one => [one, one.dataset.say ?? one.textContent]);
+    const fresh = said.filter(([one, text]) => heard.get(one) !== text);
+    fresh.forEach(([one, text]) => heard.set(one, text));
+    if (fresh.length) live.textContent = fresh.map(([one, text]) => text).join(' ');
+  };
   const name = () => document.querySelectorAll('.vv-file').forEach(block => {
     const label = block.querySelector('label')?.textContent.trim();
     block.querySelectorAll('button:has(input[type=file]), input[type=file]').forEach(part => {
       if (label && part.getAttribute('aria-label') !== label) part.setAttribute('aria-label', label);
     });
   });
-  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+  const all = {childList: true, characterData: true, subtree: true};
+  new MutationObserver(() => { name(); tell(); }).observe(document.body, all);
   name();
 }"""
 
@@ -84,7 +95,7 @@ def blocks(desk: Desk) -> gr.Blocks:
     """The page of the tasks that a client of this desk can ask for."""
     tasks = {task.name: task for task in fields.tasks(desk.roots)}
     forms: list[TaskForm] = []
-    made: gr.Blocks = gr.Blocks(title="visavis", analytics_enabled=False, delete_cache=(KEPT // 4, KEPT))
+    made: gr.Blocks = gr.Blocks(title="visavis", analytics_enabled=False)
     with made:
         gr.HTML(
             '<header class="vv vv-head"><h1>visavis</h1><p>Faces whose identity matters: who is on this photo, and is '

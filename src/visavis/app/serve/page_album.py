@@ -16,6 +16,8 @@ from visavis.core.errors import InputError
 
 VERBS = ("add", "people", "find", "name", "merge", "differ", "split", "reject", "show", "undo")
 TASKS = frozenset({"forget", *(f"album.{verb}" for verb in VERBS)})
+# Gradio forgets what it offered: when somebody is forgotten, and to whom. The album knows who is there.
+RAW: dict[str, Any] = QUIET | {"preprocess": False}
 PAGE = 60  # people, or faces of one, that are shown at once
 
 
@@ -46,7 +48,11 @@ class AlbumTab:
             self.forms.append(add)
             add.ended.then(self._show, self.seen, self.shown, **QUIET)
         else:
-            gr.HTML(say.status("visavis serve --root DIR offers a folder; its photos can be added here then."))
+            gr.HTML(
+                say.status(
+                    "No folder of photos is offered here: whoever starts the server can (visavis serve --root DIR)."
+                )
+            )
         self._wire()
 
     def _one(self) -> None:
@@ -69,9 +75,9 @@ class AlbumTab:
 
     def _wire(self) -> None:
         panel = [self.one, self.more, self.called, self.face_style, self.faces, self.whose, self.split, self.reject]
-        self.people.change(self._panel, self.people, [*panel, self.sure], **QUIET)
+        self.people.change(self._panel, [self.people, *self.seen], [*panel, self.sure, *self.shown], **RAW)
         for event in (self.everybody.input, self.page.input):
-            event(self._show, self.seen, self.shown, **QUIET)
+            event(self._show, self.seen, self.shown, **RAW)
         for event, work, inputs in (
             (self.rename.click, self._name, [self.called]),
             (self.called.submit, self._name, [self.called]),
@@ -81,11 +87,11 @@ class AlbumTab:
             (self.reject.click, lambda _, faces: self._said("reject", faces=faces), [self.faces]),
             (self.undo.click, lambda _: self._said("undo"), []),
         ):
-            event(self._acted(work), [self.people, *inputs, *self.seen], self.shown, **QUIET)
+            event(self._acted(work), [self.people, *inputs, *self.seen], self.shown, **RAW)
 
     def opened_by(self, tab: gr.Tab) -> None:
         """Nothing is read before somebody looks."""
-        tab.select(self._show, self.seen, self.shown, **QUIET)
+        tab.select(self._show, self.seen, self.shown, **RAW)
 
     def forgets(self, uploads: Sequence[Any]) -> None:
         """uploads: of the whole page; emptied when somebody was forgotten, since their files are gone then."""
@@ -100,7 +106,7 @@ class AlbumTab:
             return [refused.said, *(gr.skip() for _ in outputs[1:])]
 
         outputs = [*self.shown, self.find.result, *uploads]
-        self.forget.click(work, [self.people, self.sure, *self.seen], outputs, **QUIET)
+        self.forget.click(work, [self.people, self.sure, *self.seen], outputs, **RAW)
 
     def _do(self, task: str, **given: Any) -> dict[str, Any]:
         return self.desk.short(registry.tasks()[task], given, {})
@@ -168,13 +174,17 @@ class AlbumTab:
         number = gr.Number(at, label=f"Page, of {pages}", visible=pages > 1)
         return [asked, style, gr.CheckboxGroup(told.choices(rows), value=[]), number]
 
-    def _panel(self, people: Sequence[int]) -> list[Any]:
-        """What can be done with those who are chosen."""
+    def _panel(self, people: Sequence[int], everybody: bool, page: int) -> list[Any]:
+        """What can be done with those who are chosen; where they are gone, who is there now."""
         one, name, rows = len(people) == 1, "", list[Mapping[str, Any]]()
-        with Refusals(self.desk):
+        shown: list[Any] = [gr.skip() for _ in self.shown]
+        with Refusals(self.desk) as refused:
             if one:
                 name = self._called(_only(people))
                 rows = self._do("album.show", called=_only(people))["faces"][:PAGE]
+        if refused.said:
+            one, people, shown = False, (), self._show(everybody, page)
+            shown[0] = refused.said
         faces = [row["face"] for row in rows]
         return [
             gr.Group(visible=one),
@@ -186,6 +196,7 @@ class AlbumTab:
             gr.Button(visible=len(faces) > 1),
             gr.Button(visible=bool(faces)),
             False,
+            *shown,
         ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from pathlib import PurePath
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from visavis.app import words
 from visavis.app.draw import draw_faces
 from visavis.app.serve import page_words as say
 from visavis.core.errors import InputError
-from visavis.core.types import Age, Face, Match, Measure, Perception, Photo, Pose, Quality
+from visavis.core.types import Age, Face, Measure, Perception, Photo, Pose, Quality
 from visavis.faces.attributes import Labels
 from visavis.media.photo import open_photo
 
@@ -36,7 +36,7 @@ class Shown:
 def looked(document: Mapping[str, Any], photos: Sequence[Shown]) -> str:
     """photos: one for each of the document's."""
     rows = document["photos"]
-    parts = [say.paragraph(_counted(rows))]
+    parts = [say.paragraph(_counted(rows), say.SAID)]
     for row, shown in list(zip(rows, photos, strict=True))[:PHOTOS]:
         if row["error"]:
             parts.append(say.alert(f"{shown.name} was not read: {row['error']}"))
@@ -57,7 +57,7 @@ def _table(row: Mapping[str, Any], name: str) -> str:
     faces = [restored(one, photo) for one in row["faces"]]
     if not faces:
         return ""
-    head = ["face", "age", "turned", "expression", "for comparing", "box"]
+    head = ["face", "age", "turned", "expression", "for a comparison it is", "box"]
     rows = [
         [str(f.id), f.age.words, words.gaze(f), words.expression(f), words.condition(f), words.box(f)] for f in faces
     ]
@@ -90,16 +90,14 @@ def compared(document: Mapping[str, Any], photos: Sequence[Shown]) -> str:
 
 
 def _verdict(pair: Mapping[str, Any], several: bool) -> str:
-    first, second = (restored(face, Photo(np.zeros((1, 1, 3), np.uint8))) for face in pair["faces"])
-    rates = ("same", "score", "false_match_rate", "false_match_rate_worst_group", "false_non_match_rate", "table")
-    match = Match(**{name: pair[name] for name in rates}, faces=(first, second), reasons=tuple(pair["reasons"]))
-    kind = {True: "vv-same", False: "vv-different", None: "vv-open"}[match.same]
-    verdict = f"Face {first.id} and face {second.id}: {match.verdict}" if several else match.verdict
-    said = words.strangers(match)
+    kind = {True: "vv-same", False: "vv-different", None: "vv-open"}[pair["same"]]
+    first, second = (face["id"] for face in pair["faces"])
+    verdict = f"Face {first} and face {second}: {pair['verdict']}" if several else pair["verdict"]
+    score = f"Score {pair['score']:.2f}: a higher one is more alike. It is no percentage."
     return (
-        f'<div class="vv-verdict {kind}"><h3>{escape(_capital(verdict))}</h3>'
-        f"{say.paragraph(_capital(said) + '.')}{say.listed(match.reasons)}"
-        f"{say.paragraph(f'Score {match.score:.2f} (no percent).', 'vv-soft')}</div>"
+        f'<div class="vv-verdict {kind}">{say.heading(_capital(verdict))}'
+        f"{say.paragraph(_capital(pair['words']) + '.')}{say.listed(pair['reasons'])}"
+        f"{say.paragraph(score, 'vv-soft')}</div>"
     )
 
 
@@ -116,9 +114,15 @@ def verified(document: Mapping[str, Any], photos: Sequence[Shown]) -> str:
             continue
         made = row.get("ai_made")
         said = "AI made or edited this picture" if made else "Nothing says that AI took part"
+        *sentences, beside = row["sentences"]
+        if row["beside"] == "missing":
+            beside = (
+                f"Its record was not sent along: choose {PurePath(shown.name).stem}.json with it, where you have it."
+            )
+        sentences.append(beside)
         parts.append(
             f'<div class="vv-photo">{_drawn(shown, ())}<div class="vv-verdict {"vv-open" if made else ""}">'
-            f"<h3>{escape(said)}</h3>{say.listed(row['sentences'])}</div></div>"
+            f"{say.heading(said)}{say.listed(sentences)}</div></div>"
         )
     return say.block(*parts)
 
@@ -127,8 +131,8 @@ def _drawn(shown: Shown, rows: Sequence[Mapping[str, Any]], caption: str = "") -
     """The photo with the boxes of these faces, as a figure. caption: left out, its name."""
     try:
         photo = open_photo(shown.path)
-    except InputError as error:
-        return say.alert(str(error))
+    except InputError:
+        return say.alert(f"{shown.name} went meanwhile: it cannot be shown.")
     pixels = draw_faces(photo, [restored(row, photo) for row in rows])
     alt = f"{shown.name} with {words.counted(len(rows))} marked" if rows else shown.name
     return say.figure(say.data_uri(pixels), alt, [caption or shown.name])

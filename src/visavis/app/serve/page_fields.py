@@ -17,17 +17,17 @@ from visavis.media.formats import SUFFIXES
 PLACES = 300  # of a slider; a whole number that may be larger is typed
 
 
-def words_of(name: str) -> str:
-    text = name.replace("_", " ")
+def label_of(field: Field) -> str:
+    text = field.form.label or field.name.replace("_", " ")
     return text[:1].upper() + text[1:]
 
 
 def file_input(field: Field) -> gr.File:
     """Its value is a list of `Shown`: what was sent, under the names that its owner gave it; nothing is opened."""
     made = gr.File(
-        label=words_of(field.name) if field.kind == "photo or folder" else f"{words_of(field.name)}: {field.form.help}",
+        label=label_of(field) if field.kind == "photo or folder" else f"{label_of(field)}: {field.form.help}",
         file_count="multiple" if field.many else "single",
-        file_types=["image", *sorted(SUFFIXES)],
+        file_types=["image", *sorted(SUFFIXES), *([".json"] if field.many else ())],
         height=140,
         min_width=280,
         elem_classes="vv-file",
@@ -49,7 +49,7 @@ def folder_input(field: Field, offered: Sequence[str]) -> gr.Textbox:
     below = "below the folders that are offered here" + ("; one a line" if several else "")
     beside = field.kind == "photo or folder"
     return gr.Textbox(
-        label=f"{words_of(field.name)}: folders" if beside else words_of(field.name),
+        label=f"{label_of(field)}: folders" if beside else label_of(field),
         info=below if beside else f"{field.form.help}; {below}",
         placeholder=", ".join(offered),
         lines=2 if several else 1,
@@ -59,7 +59,7 @@ def folder_input(field: Field, offered: Sequence[str]) -> gr.Textbox:
 
 def plain_input(field: Field, value: Any, dial: bool) -> Any:
     """dial: it trades likeness against the prompt."""
-    label = f"Likeness against prompt ({words_of(field.name).lower()})" if dial else words_of(field.name)
+    label = f"Likeness against prompt ({label_of(field).lower()})" if dial else label_of(field)
     info = field.form.help + (f" ({field.form.unit})" if field.form.unit else "")
     if field.kind == "yes or no":
         return gr.Checkbox(value=bool(value), label=label, info=info)
@@ -98,7 +98,7 @@ def read(field: Field, value: Any) -> Any:
         try:
             numbers = [kind(one) for one in several if one is not None]
         except (ValueError, OverflowError):
-            raise InputError(f"{words_of(field.name)} takes a {field.kind}, not {value!r}.") from None
+            raise InputError(f"{label_of(field)} takes a {field.kind}, not {value!r}.") from None
         return numbers if field.many else next(iter(numbers), None)
     if field.kind == "text" and field.many:
         return [line for line in (value or "").splitlines() if line.strip()]

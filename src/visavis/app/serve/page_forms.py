@@ -17,11 +17,12 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from visavis.app.serve import page_words as say
-from visavis.app.serve.desk import Desk, Upload
+from visavis.app.serve.desk import Desk, Upload, is_record
 from visavis.app.serve.fields import Field, fields
-from visavis.app.serve.jobs import ENDED, Job
+from visavis.app.serve.jobs import ENDS, Job
+from visavis.app.serve.leftovers import ENDED
 from visavis.app.serve.page_faces import Shown
-from visavis.app.serve.page_fields import file_input, folder_input, plain_input, read, words_of
+from visavis.app.serve.page_fields import file_input, folder_input, label_of, plain_input, read
 from visavis.core import registry
 from visavis.core.card import Card
 from visavis.core.errors import InputError, VisavisError
@@ -76,16 +77,18 @@ class TaskForm:
         with gr.Row():
             go = gr.Button(button, variant="primary")
             stop = gr.Button("Cancel", interactive=False, visible=task.long)
+            drop = gr.Button("Remove what was made", visible=False)
         # In the browser: who loads the page again finds their job; it is no secret to this browser's owner.
         self.job: Any = gr.BrowserState("", storage_key=f"visavis.{task.name}", secret="visavis", render=False)
         self.result = gr.HTML(elem_classes="vv-result")
         with gr.Accordion("The same as JSON", open=False, visible=False) as whole:
             document = gr.JSON(show_label=False)
         inputs = [part.component for part in self.parts]
-        self.shown = [self.result, whole, document, stop, self.job]
+        self.shown = [self.result, whole, document, stop, drop, self.job]
         work: Any = self._long if task.long else self._short
         self.ended = go.click(work, inputs, self.shown, **QUIET)
         stop.click(self._cancel, self.job, stop, **QUIET)
+        drop.click(self._drop, self.job, self.shown, **QUIET)
         for dropdown, columns, ideas in systems:
             dropdown.change(
                 lambda slug, ideas=ideas: [*(gr.Column(visible=slug == one) for one in ideas if one), ideas[slug]],
@@ -129,9 +132,9 @@ class TaskForm:
         slugs: list[Any] = list(cards)
         if not field.default:
             ideas[""] = say.block(say.paragraph(f"{field.form.help[:1].upper()}{field.form.help[1:]}."))
-            slugs.insert(0, ("what is asked decides", ""))
+            slugs.insert(0, ("choose for me", ""))
         first = field.default if field.default in ideas else slugs[0]
-        dropdown = gr.Dropdown(slugs, value=first, label=words_of(field.name), info="which system makes it")
+        dropdown = gr.Dropdown(slugs, value=first, label=label_of(field), info="which system makes it")
         idea, columns = gr.HTML(ideas[first], elem_classes="vv-idea"), []
         self.parts.append(Part(field, dropdown))
         for slug, card in cards.items():
@@ -151,7 +154,8 @@ class TaskForm:
             if isinstance(part.component, gr.File):
                 if value:
                     uploads[part.field.name] = value
-                    photos += value
+                    names = [one.name for one in value]
+                    photos += [one for one in value if not is_record(one.name, names)]
             elif part.folders:
                 names = [line.strip() for line in (value or "").splitlines() if line.strip()]
                 if part.field.kind == "folder":
@@ -163,14 +167,14 @@ class TaskForm:
         return given, uploads, photos
 
     def _short(self, *values: Any) -> Iterator[tuple[Any, ...]]:
-        yield say.status("Working …"), gr.Accordion(visible=False), None, gr.Button(), ""
+        yield _outputs(say.status("Working …"))
         document, said = None, ""
         with Refusals(self.desk, self.parts) as refused:
             given, uploads, photos = self._given(values)
             with opened(uploads) as files:
                 document = self.desk.short(self.task, given, files)
             said = self.desk.within(lambda: self._say(document, photos))
-        yield refused.said or said, gr.Accordion(visible=document is not None), document, gr.Button(), ""
+        yield _outputs(refused.said or said, document)
 
     def _say(self, document: Mapping[str, Any], photos: Sequence[Shown]) -> str:
         if self.told is None:
@@ -185,7 +189,7 @@ class TaskForm:
         return self.told(document, [*photos, *more])
 
     async def _long(self, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
-        yield say.status("Sending …"), gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
+        yield _outputs(say.status("Sending …"))
         with Refusals(self.desk, self.parts) as refused:
             given, uploads, _ = self._given(values)
             with opened(uploads) as files:
@@ -193,13 +197,17 @@ class TaskForm:
             async for shown in self._followed(job.id):
                 yield shown
         if refused.said:
-            yield refused.said, gr.Accordion(visible=False), None, gr.Button(interactive=False), ""
+            yield _outputs(refused.said)
 
     async def _again(self, id: str) -> AsyncIterator[tuple[Any, ...]]:
         yield tuple(gr.skip() for _ in self.shown)  # Gradio empties all where nothing comes
-        with contextlib.suppress(InputError):  # no job was begun here, or it was removed
+        if not id:
+            return
+        with Refusals(self.desk, self.parts) as refused:
             async for shown in self._followed(id):
                 yield shown
+        if refused.said:
+            yield _outputs(refused.said)
 
     async def _followed(self, id: str) -> AsyncIterator[tuple[Any, ...]]:
         """What is shown of a job, whenever it changes, until it has ended. Raises InputError where it is gone."""
@@ -208,7 +216,7 @@ class TaskForm:
             job = self._job(id)
             if (job.state, job.done, job.label) != before:
                 before = job.state, job.done, job.label
-                yield *self._told(job), gr.Button(interactive=job.state not in ENDED), id
+                yield self._told(job)
             if job.state in ENDED:
                 return
             await asyncio.sleep(PAUSE)
@@ -217,19 +225,34 @@ class TaskForm:
         told = self.desk.told(job)
         document = told["document"]
         said = self.told(document, ()) if self.told is not None and document else ""
-        job = dataclasses.replace(job, failure=_labelled(told["error"] or "", self.parts))
-        return say.job(job, told["files"], document, said), gr.Accordion(visible=document is not None), document
+        failure = _labelled(told["error"] or "", self.parts)
+        if job.kind == "refused":  # what helps on the command line helps nobody here
+            failure = re.sub(r" Record a new one with .*", " A new one is recorded under More, Person add.", failure)
+        job = dataclasses.replace(job, failure=failure)
+        return _outputs(say.job(job, told["files"], document, said), document, job)
 
     def _job(self, id: str) -> Job:
         try:
             return self.desk.jobs.get(id)
         except KeyError:
-            raise InputError("This job was removed meanwhile.") from None
+            raise InputError(f"This job was removed. {ENDS}") from None
 
     def _cancel(self, id: str) -> Any:
         with contextlib.suppress(KeyError):
             self.desk.jobs.cancel(id)
         return gr.Button(interactive=False)
+
+    def _drop(self, id: str) -> tuple[Any, ...]:
+        with contextlib.suppress(KeyError, InputError):
+            self.desk.jobs.drop(id)
+        return _outputs(say.status("It is removed."))
+
+
+def _outputs(said: str, document: Mapping[str, Any] | None = None, job: Job | None = None) -> tuple[Any, ...]:
+    """What a form shows. said: HTML; job: that it belongs to."""
+    ended = job is not None and job.state in ENDED
+    buttons = gr.Button(interactive=job is not None and not ended), gr.Button(visible=ended)
+    return said, gr.Accordion(visible=document is not None), document, *buttons, "" if job is None else job.id
 
 
 class Refusals:
@@ -258,8 +281,8 @@ class Refusals:
 
 
 def _labelled(sentence: str, parts: Sequence[Part]) -> str:
-    for name in {part.field.name for part in parts}:
-        sentence = re.sub(rf"--{name.replace('_', '-')}\b(?!-)", f"\u201c{words_of(name)}\u201d", sentence)
+    for name, label in {part.field.name: label_of(part.field) for part in parts}.items():
+        sentence = re.sub(rf"--{name.replace('_', '-')}\b(?!-)", f"\u201c{label}\u201d", sentence)
     return sentence
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from visavis.app.serve import page_words as say
 from visavis.app.words import one_in
 from visavis.core.settings import settings
 from visavis.people import schema
-from visavis.people.persons import counted
+from visavis.people.persons import best_photos, counted
 from visavis.people.search import Found, Hit
 
 PEOPLE, FACES = "vv-people", "vv-faces"  # ids of the groups of checkboxes that look like cards
@@ -68,14 +67,18 @@ def pictures(group: str, jpegs: Sequence[bytes]) -> str:
 
 
 def choices(people: Sequence[Row]) -> list[tuple[str, int]]:
-    return [(_label(row), row["id"]) for row in people]
+    """Whoever cannot see the picture knows those without a name by a photo of theirs."""
+    with Album() as album, album.store.read() as connection:
+        best = {row["id"]: best_photos(connection, row["id"], 1) for row in people if not row["name"]}
+    photos = {id: Path(found[0][0]).name for id, found in best.items() if found}
+    return [(_label(row, photos.get(row["id"])), row["id"]) for row in people]
 
 
-def _label(row: Row) -> str:
+def _label(row: Row, photo: str | None) -> str:
     said = row["name"] or f"#{row['id']}"
     if not row["name"] and row["suggested"]:
         said += f" ({', '.join(row['suggested'])}?)"
-    said += f": {counted(row['photos'], 'photo')}"
+    said += f": {counted(row['photos'], 'photo')}" + (f", such as {photo}" if photo else "")
     if row["consent"]:
         said += f", agreed: {row['consent']}" + (f" until {row['until']}" if row["until"] else "")
     return said
@@ -103,22 +106,24 @@ def found(document: Row) -> str:
     hits = tuple(Hit(**row) for row in document["hits"])
     rows = [(hit.called, str(hit.faces), f"{hit.expected:.2g}") for hit in hits]
     head = ("person", "faces", "strangers expected to score as well")
-    told = f"<h3>{escape(verdict(Found(hits, document['searched'])))}</h3>"
+    told = say.heading(verdict(Found(hits, document["searched"])))
     return say.block(f'<div class="vv-verdict">{told}</div>', say.table(head, rows, "Who it may be") if rows else "")
 
 
 def added(document: Row) -> str:
     """Of `album.add`."""
     counts = ", ".join(f"{count} {word}" for word, count in sorted(document["counts"].items())) or "no photo"
-    said = [f"{counts}; {counted(document['faces'], 'new face')}."]
+    first = f"{counts}; {counted(document['faces'], 'new face')}."
+    said = []
     if document["names"]:
         said.append(f"{counted(document['names'], 'name')} suggested by the photos.")
     if document["left_out"]:
         said.append(f"{counted(document['left_out'], 'face')} of forgotten people left out.")
     told = [f"{path}: {reason}" for path, reason in document["skipped"]] + [f"{p}: gone" for p in document["gone"]]
-    return say.block(*map(say.paragraph, said), say.listed(told[: say.SHOWN]))
+    return say.block(say.paragraph(first, say.SAID), *map(say.paragraph, said), say.listed(told[: say.SHOWN]))
 
 
 def receipt(called: str, document: Row) -> str:
     """Of `forget`."""
-    return say.block(f"<h3>{escape(called)} is forgotten</h3>", say.listed(words.receipt(document)))
+    *said, _ = words.receipt(document)
+    return say.block(say.heading(f"{called} is forgotten"), say.listed([*said, "The receipt is kept on the server."]))

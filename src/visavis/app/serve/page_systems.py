@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from pathlib import Path
 
 from visavis.app.serve import page_words as say
 from visavis.app.systems import facts as facts_of
 from visavis.bench.claims import Finding, finding
-from visavis.bench.figures import results_folder
 from visavis.core import registry
 from visavis.core.card import Card
 from visavis.core.errors import InputError
@@ -51,14 +51,22 @@ def _claim(card: Card) -> str:
         return ""
     question = say.paragraph(claim.question)
     arms = say.paragraph(f"With: {claim.arms[0]}; without: {claim.arms[1]}. The paper: {claim.expected}.", "vv-soft")
-    found = _found(card.slug)
+    results = _results()
+    if results is None:
+        return f"<h4>Claim</h4>{question}{arms}{say.paragraph('Nothing was measured in this installation.')}"
+    found = _found(results / "claims" / f"{card.slug}.json")
     if found is None:
         return f"<h4>Claim</h4>{question}{arms}{say.paragraph('Here: not measured yet.')}"
     return f"<h4>Claim: {escape(VERDICTS[found.verdict])}</h4>{question}{plot(found)}{arms}"
 
 
-def _found(slug: str) -> Finding | None:
-    path = results_folder() / "claims" / f"{slug}.json"
+def _results(package: Path = Path(__file__).parents[3]) -> Path | None:
+    """Of the checkout in which the package lies, wherever the server was started; None where it lies in none."""
+    top = package.parents[0]
+    return top / "results" if package.name == "src" and (top / "pyproject.toml").is_file() else None
+
+
+def _found(path: Path) -> Finding | None:
     try:
         return finding(path) if path.is_file() else None
     except (OSError, ValueError, LookupError, StopIteration, InputError):  # a file that is being written, or another's

@@ -12,12 +12,14 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from visavis.app.serve.jobs import ENDED, Job
+from visavis.app.serve.jobs import Job
+from visavis.app.serve.leftovers import ENDED
 from visavis.core.types import Pixels
 from visavis.run.likeness import Likeness
 
 WIDEST = 1200  # pixels of a photo as it is shown
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
+SAID = "vv-say"  # of what the page's script gives to screen readers, which would miss it in what is new
 SHOWN = 60  # of anything of which there may be thousands
 
 
@@ -27,12 +29,17 @@ def alert(sentence: str) -> str:
 
 
 def status(sentence: str) -> str:
-    return f'<div class="vv" role="status">{escape(sentence)}</div>'
+    return block(paragraph(sentence, SAID))
 
 
 def block(*parts: str) -> str:
     """Parts that are HTML already."""
-    return f'<div class="vv" role="status">{"".join(parts)}</div>'
+    return f'<div class="vv">{"".join(parts)}</div>'
+
+
+def heading(text: str) -> str:
+    """What came of it in a few words."""
+    return f'<h3 class="{SAID}">{escape(text)}</h3>'
 
 
 def paragraph(text: str, kind: str = "") -> str:
@@ -100,11 +107,13 @@ def job(job: Job, files: Sequence[str], document: Mapping[str, Any] | None, told
 
 def _progress(job: Job) -> str:
     if job.state in ENDED:
-        return paragraph("Done." if job.state == "done" else "Cancelled; what was finished is kept.", "vv-state")
+        return paragraph("Done." if job.state == "done" else "Cancelled; what was finished is kept.", SAID)
     label = job.label or ("waiting for its turn" if job.state == "waiting" else "starting")
     share = f'value="{job.done}" max="{job.total}"' if job.total else ""
     count = f" {job.done} of {job.total}" if job.total else f" {job.done}" if job.done else ""
-    return f'<p role="status">{escape(label)}{count}</p><progress aria-label="{escape(label)}" {share}></progress>'
+    # Only what is done, not each step of it.
+    said = f'<p class="{SAID}" data-say="{escape(label)}">{escape(label)}{count}</p>'
+    return f'{said}<progress aria-label="{escape(label)}" {share}></progress>'
 
 
 def made(id: str, document: Mapping[str, Any], files: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import inspect
 import json
 import mimetypes
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
@@ -22,7 +22,8 @@ from starlette.exceptions import HTTPException as StarletteError
 from visavis.app.serve import fields
 from visavis.app.serve.desk import Desk, Upload
 from visavis.app.serve.fields import Field
-from visavis.app.serve.jobs import ENDED, Busy, Job
+from visavis.app.serve.jobs import ENDS, Busy, Job
+from visavis.app.serve.leftovers import ENDED
 from visavis.app.systems import facts
 from visavis.core import registry
 from visavis.core.errors import InputError, RefusedError, VisavisError
@@ -99,10 +100,13 @@ def rest(desk: Desk) -> FastAPI:
 def _add(router: APIRouter, desk: Desk, task: Task) -> None:
     known = fields.fields(task)
 
-    async def endpoint(**values: Any) -> Any:
+    async def endpoint(request: Request, **values: Any) -> Any:
         given, uploads = dict[str, Any](), dict[str, list[Upload]]()
+        sent = await request.form()
         for field in known:
             value = values.pop(field.name, None)
+            if value is None and field.name in sent and not field.optional and field.kind == "text":
+                value = [] if field.many else ""  # FastAPI takes what is empty for what was not sent
             if field.kind in ("photo", "photo or folder"):
                 several = value if isinstance(value, list) else [value] if value is not None else []
                 uploads[field.name] = [Upload(one.filename or "photo", one.file) for one in several]
@@ -115,7 +119,8 @@ def _add(router: APIRouter, desk: Desk, task: Task) -> None:
         return await asyncio.wrap_future(desk.begun(task, given, uploads))
 
     parameters = [made for field in known for made in _parameters(field, bool(desk.roots.folders))]
-    endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    asked = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
+    endpoint.__signature__ = inspect.Signature([asked, *parameters])  # type: ignore[attr-defined]
     path = "/" + task.name.replace(".", "/")
     router.add_api_route(
         path,
@@ -177,15 +182,15 @@ def _help(field: Field) -> str:
 
 
 def _add_jobs(router: APIRouter, desk: Desk) -> None:
-    def found(id: str) -> Job:
+    def found(id: str, do: Callable[[str], Any] = desk.jobs.get) -> Any:
         try:
-            return desk.jobs.get(id)
+            return do(id)
         except KeyError:
-            raise HTTPException(404, "There is no such job.") from None
+            raise HTTPException(404, f"There is no such job. {ENDS}") from None
 
-    @router.get("/jobs", tags=["jobs"], summary="All jobs, oldest first.")
+    @router.get("/jobs", tags=["jobs"], summary="All jobs, oldest first, without what came of them.")
     def jobs() -> dict[str, Any]:
-        return {"schema": "visavis.jobs/1", "jobs": [desk.told(job) for job in desk.jobs.all()]}
+        return {"schema": "visavis.jobs/1", "jobs": [desk.told(job, whole=False) for job in desk.jobs.all()]}
 
     @router.get("/jobs/{id}", tags=["jobs"], summary="How far a job is, and what came of it.")
     def job(id: Job_) -> dict[str, Any]:
@@ -193,14 +198,12 @@ def _add_jobs(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/jobs/{id}/cancel", tags=["jobs"], summary="Stop a job; what it wrote stays.")
     def cancel(id: Job_) -> dict[str, Any]:
-        found(id)
-        return desk.told(desk.jobs.cancel(id))
+        return desk.told(found(id, desk.jobs.cancel))
 
     @router.delete("/jobs/{id}", tags=["jobs"], summary="Remove an ended job and all that it wrote.", status_code=204)
     def drop(id: Job_) -> Response:
-        found(id)
         try:
-            desk.jobs.drop(id)
+            found(id, desk.jobs.drop)
         except InputError as error:
             raise HTTPException(409, str(error)) from error
         return Response(status_code=204)
@@ -233,6 +236,7 @@ async def _events(desk: Desk, job: Job, request: Request) -> AsyncIterator[str]:
             try:
                 job = desk.jobs.get(job.id)
             except KeyError:
+                yield f"data: {json.dumps({'id': job.id, 'state': 'removed', 'error': ENDS})}\n\n"
                 return
 
 
@@ -295,7 +299,7 @@ def _docs(desk: Desk) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>visavis: REST</title><meta name="viewport" '
         'content="width=device-width"><style>body{font:1rem/1.5 system-ui;margin:2rem auto;max-width:48rem;'
         "padding:0 1rem}dd{margin:0 0 .5rem 1.5rem}</style><h1>visavis over REST</h1><p>Fields are those of a form "
-        "(multipart/form-data). Long tasks answer 202 with a job: <code>GET /api/jobs/ID</code>, <code>/events</code>, "
-        '<code>/files/NAME</code>, <code>POST /cancel</code>. <a href="/api/openapi.json">OpenAPI</a></p>'
-        + "".join(rows)
+        "(multipart/form-data). Long tasks answer 202 with a job: <code>GET /api/jobs/ID</code>, and below it "
+        "<code>/events</code>, <code>/files/NAME</code>, <code>POST /api/jobs/ID/cancel</code>. "
+        '<a href="/api/openapi.json">OpenAPI</a></p>' + "".join(rows)
     )

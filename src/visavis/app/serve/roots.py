@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visavis.app.serve.leftovers import SCRATCH, UPLOADS, jobs_folder, page_folder
 from visavis.core.errors import InputError
 from visavis.core.settings import settings
 
@@ -37,29 +38,44 @@ class Roots:
         by `..`, by a link or because it is not there: which of the three is not told."""
         name, _, rest = said.strip("/").partition("/")
         root = self.folders.get(name)
-        path = (root / rest).resolve() if root is not None and "\0" not in rest else None
-        if root is None or path is None or not path.is_relative_to(root) or not path.exists():
+        try:
+            path = (root / rest).resolve(strict=True) if root is not None else None
+        except (OSError, ValueError):  # not there, not to be read, too long, or no name at all
+            path = None
+        if root is None or path is None or not path.is_relative_to(root):
             offered = ", ".join(sorted(self.folders)) or "none (visavis serve --root DIR offers one)"
             raise InputError(f"{said[:100]!r} is not below the folders that are offered here: {offered}.")
         return path
 
-    def told(self, answer: Any, workplace: Path | None = None) -> Any:
+    def told(self, answer: Any) -> Any:
         """An answer (of dictionaries, lists, texts) with no path of this machine in it: what lies below a root is
-        called as clients say it, what lies in the workplace or in a folder of visavis by what is below it, all else
-        by its last name."""
+        called as clients say it, an upload or a job's file by its name there, what lies in a folder of visavis by what
+        is below that, all else by its last name."""
         if isinstance(answer, dict):
-            return {key: self.told(value, workplace) for key, value in answer.items()}
+            return {key: self.told(value) for key, value in answer.items()}
         if isinstance(answer, list | tuple):
-            return [self.told(value, workplace) for value in answer]
-        return self._said(answer, workplace) if isinstance(answer, str) else answer
+            return [self.told(value) for value in answer]
+        return self._said(answer) if isinstance(answer, str) and os.sep in answer else answer
 
-    def _said(self, text: str, workplace: Path | None) -> str:
-        if workplace is not None:
-            text = re.sub(re.escape(f"{workplace}{os.sep}") + r"(?:uploads/[^/]+/|files/)?", "", text)
-        for name, folder in self.folders.items():
-            text = text.replace(f"{folder}{os.sep}", f"{name}/")
+    def _said(self, text: str) -> str:
+        for name, folder in sorted(self.folders.items(), key=lambda item: -len(str(item[1]))):
+            text = _replaced(text, re.escape(str(folder)), name)
         here = settings()
-        for place in (here.weights, here.cache, here.tmp, here.data, Path(here.album).parent):
-            if place.is_absolute() and place.name:
-                text = text.replace(f"{place}{os.sep}", "")
-        return Path(text).name if text.startswith("/") and "\n" not in text else text
+        for place, below in (
+            (here.tmp, rf"{SCRATCH}[^/]+/(?:{UPLOADS}/[^/]+/)?"),
+            (page_folder(), "(?:[0-9a-f]{64}/)?"),
+            (jobs_folder(), rf"[^/]+/(?:{UPLOADS}/[^/]+/|files/)?"),
+        ):
+            text = _replaced(text, re.escape(f"{place}{os.sep}") + below.replace("/", re.escape(os.sep)), "")
+        album = Path(here.album).expanduser().absolute().parent
+        for place in (here.weights, here.cache, here.tmp, here.data, album):
+            text = _replaced(text, re.escape(f"{place}{os.sep}"), "")
+            text = _replaced(text, re.escape(str(place)), place.name)
+        if os.path.isabs(text) and os.path.lexists(text):
+            return Path(text).name
+        return re.sub(r"(?<![\w./:])/(?:[^\s/'\"]+/)*([^\s/'\"]+)", r"\1", text)
+
+
+def _replaced(text: str, path: str, by: str) -> str:
+    """path: a regular expression, found where no longer path ends with it."""
+    return re.sub(rf"(?<![\w.]){path}", lambda _: by, text)

@@ -117,8 +117,12 @@ def test_a_system_of_another_distribution_is_there_with_its_options(server: Serv
     made = [server.post("/api/create/portrait", *asked, ("strength", share)).json["id"] for share in ("1", "0")]
     jobs = [server.ended(id, 120) for id in made]
     assert [job["state"] for job in jobs] == ["done", "done"], jobs
-    assert server.post("/api/create/portrait", *asked[::2], asked[3]).json == {"error": "prompt must be given."}
-    first, second = (server.ask(f"/api/jobs/{job['id']}/files/00000.png").body for job in jobs)
+    lacking = server.post("/api/create/portrait", *asked[1:])
+    assert lacking.status in (400, 422) and "person" in lacking.body.decode()
+    names = [job["document"]["pictures"][0]["path"].rpartition("/")[2] for job in jobs]
+    assert all(name.endswith("-00000.png") for name in names)
+    files = [f"/api/jobs/{job['id']}/files/{name}" for job, name in zip(jobs, names, strict=True)]
+    first, second = (server.ask(file).body for file in files)
     assert first[:4] == second[:4] == b"\x89PNG" and len(first) > 2 * len(second)  # of which the second is grey
 
 

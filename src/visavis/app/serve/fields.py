@@ -47,7 +47,7 @@ def fields(task: Task) -> list[Field]:
 
 def _field(name: str, hint: Any, form: Form, option: bool) -> Field | None:
     """None where it names a place to write."""
-    optional = not form.positional
+    optional = not form.positional or form.default is not None
     if get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint):
         left = [part for part in get_args(hint) if part is not type(None)]
         hint, optional = (left[0] if len(left) == 1 else Union[tuple(left)]), True  # noqa: UP007

@@ -49,7 +49,7 @@ def test_pictures_come_with_their_record_and_a_sheet(made: Path) -> None:
     first = document["pictures"][0]
     assert first["path"].endswith("-00007.png") and first["likeness"]["likeness"] > 1
     assert [Path(row["path"]) for row in document["pictures"]] == pictures(made)
-    assert Image.open(document["sheets"][0]).size == (256, 128)
+    assert Image.open(document["sheet"]).size == (256, 128)
     record = json.loads(pictures(made)[0].with_suffix(".json").read_text())
     assert record["schema"] == "visavis.output/1" and record["seed"] == 7 and record["consent"][0]["state"]
     assert record["likeness"] == first["likeness"]

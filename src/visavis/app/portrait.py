@@ -53,7 +53,7 @@ def use(inputs: CreatePortrait, quiet: bool, options: Mapping[str, Any]) -> Outc
         "schema": "visavis.create.portrait/1",
         "notes": job.notes,
         "pictures": job.rows,
-        "sheets": job.sheets,
+        **({"sheet": job.sheets[0]} if len(asks) == 1 else {"sheets": [{"sheet": sheet} for sheet in job.sheets]}),
         "failed": job.failed,
         **document.origin(job.weights, time.monotonic() - started),
     }

@@ -68,10 +68,10 @@ class TaskForm:
         known = [field for field in fields(task) if not field.option]
         chosen = next((field for field in known if task.systems and field.name == "system"), None)
         with gr.Group():
-            self._add([f for f in known if not f.optional and f is not chosen])
+            self._add([f for f in known if f.form.positional and f is not chosen])
             systems = self._systems(chosen) if chosen is not None else []
-            more = [f for f in known if f.optional and f is not chosen and f.name not in self.start]
-            self._add([f for f in known if f.optional and f is not chosen and f.name in self.start])
+            more = [f for f in known if not f.form.positional and f is not chosen and f.name not in self.start]
+            self._add([f for f in known if not f.form.positional and f is not chosen and f.name in self.start])
         with gr.Accordion("More to choose", open=False, visible=bool(more)):
             self._add(more)
         with gr.Row():

@@ -72,6 +72,7 @@ def run(folder: Path | None = None) -> None:
     for name, ready in rows.items():
         theirs = tuned_on if name == "lora" else shown
         figures += kept("create", name, partial(_measured, name, ready, theirs, folder))
+        figures += kept("create", f"{name}-seconds", partial(_seconds, name, ready, shown[0]))
     figures += _of_ceilings(figures)
     figures += _trades([registry.card(name) for name in rows if name in registry.cards()], figures)
     write("create", figures, seed=0, started=started, notes=notes)
@@ -82,23 +83,21 @@ def _measured(name: str, ready: Any, shown: Sequence[Somebody], folder: Path | N
     made = gallery(ready, shown, PROMPTS, SEEDS)
     if folder:
         _sheet(folder / f"create-{name}.png", made, shown)
-    figures = [
-        *_figures(name, made, shown),
-        Figure(f"{name}.seconds", _seconds(ready, shown[0]), None, None, "s", "lower"),
-    ]
+    figures = _figures(name, made, shown)
     if isinstance(ready, Tuned):
         few, middle, many = np.quantile(ready.steps, [0, 0.5, 1])
         figures.append(Figure(f"{name}.steps", middle, few, many, "steps", "neither", len(shown)))
     return figures
 
 
-def _seconds(ready: Any, somebody: Somebody) -> float:
+def _seconds(name: str, ready: Any, somebody: Somebody) -> list[Figure]:
     """A picture, of somebody new and of seeds that are: what a system remembers of a prompt and a seed is of no use."""
     began = time.perf_counter()
     for number, prompt in enumerate(PROMPTS):
         for _ in ready(Asked(((somebody.face,),), prompt, SEEDS), NEW_SEEDS + number * SEEDS, lambda share: None):
             pass
-    return (time.perf_counter() - began) / (len(PROMPTS) * SEEDS)
+    seconds = (time.perf_counter() - began) / (len(PROMPTS) * SEEDS)
+    return [Figure(f"{name}.seconds", seconds, None, None, "s", "lower")]
 
 
 def _of_ceilings(figures: Sequence[Figure]) -> list[Figure]:

@@ -1,5 +1,5 @@
 """Fixtures of this room."""
 
-from local_index import place, served
+from tests.core.local_index import place, served
 
 __all__ = ["place", "served"]

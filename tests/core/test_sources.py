@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from local_index import Place, Served
+from tests.core.local_index import Place, Served
 
 from visavis.core.files import sha256_of
 

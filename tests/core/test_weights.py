@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from local_index import Place, Served, sha256
+from tests.core.local_index import Place, Served, sha256
 
 from visavis.core import weights
 from visavis.core.catalogue import ARCHIVES

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from drawing import draw
 from PIL import Image
+from tests.media.drawing import draw
 
 from visavis.core.types import Photo
 from visavis.media.photo import open_photo

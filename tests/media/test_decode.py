@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import profiles
 import pytest
-from drawing import difference, png, tiff
 from PIL import Image, ImageCms
+from tests.media import profiles
+from tests.media.drawing import difference, png, tiff
 
 from visavis.core.errors import InputError
 from visavis.core.types import Photo

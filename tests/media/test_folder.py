@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from drawing import as_nobody, draw
+from tests.media.drawing import as_nobody, draw
 
 from visavis.core.errors import InputError
 from visavis.media.folder import walk

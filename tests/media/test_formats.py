@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from drawing import draw
+from tests.media.drawing import draw
 
 from visavis.media.formats import SUFFIXES, ends_early, recognise
 

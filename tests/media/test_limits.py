@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import draw, png, refusal, sentences
+from tests.media.drawing import draw, png, refusal, sentences
 
 from visavis.core.errors import InputError
 from visavis.media.photo import open_photo

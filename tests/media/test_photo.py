@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import difference
 from PIL import Image
+from tests.media.drawing import difference
 
 from visavis.core.errors import InputError
 from visavis.core.types import Photo

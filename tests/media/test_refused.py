@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import as_nobody, draw, refusal, sentences
 from PIL import Image
+from tests.media.drawing import as_nobody, draw, refusal, sentences
 
 from visavis.core.errors import InputError
 from visavis.media.photo import decode_photo, open_photo

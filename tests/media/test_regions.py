@@ -9,10 +9,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from drawing import as_nobody, sentences
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from tests.media.drawing import as_nobody, sentences
 
 from visavis.core.errors import InputError
 from visavis.media.regions import Region, read_regions, write_regions

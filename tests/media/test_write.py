@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import as_nobody, draw
 from PIL import Image
+from tests.media.drawing import as_nobody, draw
 
 from visavis.core.errors import InputError
 from visavis.media.photo import open_photo

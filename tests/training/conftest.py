@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_sets import jpeg
 from PIL import Image
+from tests.training.made_sets import jpeg
 
 Photo = Callable[..., bytes]
 

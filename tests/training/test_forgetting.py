@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("datasets")
 
-from made_sets import person_in
+from tests.training.made_sets import person_in
 
 from visavis import Album
 from visavis.bench.variants import write_variants

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_sets import jpeg, parquet_of, person_in
 from PIL import Image
+from tests.training.made_sets import jpeg, parquet_of, person_in
 
 from visavis.app.cli import run
 from visavis.core.errors import InputError

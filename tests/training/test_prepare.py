@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_sets import folder_of, parquet_of, person_in
+from tests.training.made_sets import folder_of, parquet_of, person_in
 
 from visavis.core.errors import InputError
 from visavis.faces import analyse

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_sets import parquet_of
 from PIL import Image, ImageEnhance
+from tests.training.made_sets import parquet_of
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("datasets")

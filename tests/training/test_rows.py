@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_sets import folder_of, parquet_of, person_in, tar_of
+from tests.training.made_sets import folder_of, parquet_of, person_in, tar_of
 
 from visavis.core.errors import InputError
 from visavis.training.cache import key_of

@@ -25,6 +25,7 @@ from tests.run.toy_system_files import CARD, write_toy
 from visavis.app.serve import page_systems
 from visavis.app.serve.page import SESSIONS
 from visavis.bench.claims import Finding
+from visavis.bench.figures import measured_folder
 from visavis.bench.served import FORM, Served, form, served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -338,9 +339,9 @@ def test_systems_are_cards_with_their_claims(visitor: Visitor) -> None:
 
 def test_claims_are_read_where_the_package_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "checkout" / "src").mkdir(parents=True)
-    assert page_systems._results(tmp_path / "checkout" / "src") is None
+    assert measured_folder(tmp_path / "checkout" / "src" / "visavis") is None
     (tmp_path / "checkout" / "pyproject.toml").touch()
-    assert page_systems._results(tmp_path / "checkout" / "src") == tmp_path / "checkout" / "results"
+    assert measured_folder(tmp_path / "checkout" / "src" / "visavis") == tmp_path / "checkout" / "results"
     shown = page_systems.cards()
     monkeypatch.chdir(tmp_path)
     assert page_systems.cards() == shown and ("<svg" in shown or "not measured yet" in shown)

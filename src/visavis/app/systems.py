@@ -9,12 +9,16 @@ import typer
 
 from visavis.app import forms
 from visavis.app.say import say, say_json, table
+from visavis.bench.figures import figures_of, measured_folder
 from visavis.core import registry, weights
 from visavis.core.card import Card
 from visavis.core.catalogue import strictest
 from visavis.core.errors import InputError
 from visavis.core.settings import settings
 from visavis.core.task import forms_of
+
+# What a card tells of all that `visavis bench create` measured.
+TOLD = ("likeness", "prompt_accuracy", "copy_paste", "diversity", "same_person_pairs", "seconds", "megabytes")
 
 
 def systems(
@@ -41,10 +45,16 @@ def systems(
 
 
 def card(
-    slug: Annotated[str, typer.Argument(help="as `visavis systems` lists it")],
+    slug: Annotated[str | None, typer.Argument(help="as `visavis systems` lists it; all when none is named")] = None,
     as_json: forms.Json = False,
 ) -> None:
-    """Everything about one system: idea, options, weights and their terms, claim, limits."""
+    """Everything about one system: idea, options, weights and their terms, figures, claim, limits."""
+    if slug is None:
+        if as_json:
+            raise InputError("--json prints one card: name its system, or use `visavis systems --json`.")
+        for line in page():
+            say(line)
+        return
     chosen = registry.card(slug)
     if as_json:
         say_json({"schema": "visavis.card/1", **facts(chosen)})
@@ -70,6 +80,14 @@ def claim(
     say(f"written: {path}" if quick else f"{slug}: {verdict_of(slug)}; written: {path}")
 
 
+def page() -> list[str]:
+    """All cards as Markdown: docs/systems.md."""
+    made = ["# Systems", "", "Written by `visavis card`, from each system's card and results/."]
+    for chosen in registry.cards().values():
+        made += ["", f"#{lines(chosen)[0]}", *lines(chosen)[1:]]
+    return made
+
+
 def lines(chosen: Card) -> list[str]:
     """The card as Markdown."""
     from visavis.bench.claims import verdict_of
@@ -82,16 +100,20 @@ def lines(chosen: Card) -> list[str]:
     if row["options"]:
         made += ["", "| option | what it does |", "|---|---|"]
         made += [f"| `{name}` | {text} |" for name, text in row["options"].items()]
+    if row["figures"]:
+        made += ["", "| measured (`visavis results create`) | value | 95 % |", "|---|---|---|"]
+        for figure in row["figures"]:
+            span = "" if figure["low"] is None else f"{figure['low']:.3g} to {figure['high']:.3g}"
+            made.append(f"| {figure['name'].replace('_', ' ')} | {figure['value']:.3g} | {span} |")
     if claim:
+        found = verdict_of(chosen.slug, measured_folder()) or "not run"
         made += ["", f"**Claim.** {claim.question} With: {claim.arms[0]}; without: {claim.arms[1]}."]
-        made += [
-            f"Measured: {claim.measure}. The paper: {claim.expected}. Here: {verdict_of(chosen.slug) or 'not run'}."
-        ]
+        made += [f"Measured: {claim.measure}. The paper: {claim.expected}. Here: {found}."]
     return made
 
 
 def facts(chosen: Card) -> dict[str, Any]:
-    """The card as JSON: what it says, and of which terms its weights are."""
+    """The card as JSON: what it says, of which terms its weights are, and what was measured of it in this checkout."""
     entries = [entry for name in chosen.weights for entry in weights.found(name)]
     lacking = "not trained yet" if chosen.weights else "none of its own"
     terms = strictest(*(entry.terms for entry in entries)) if entries else lacking
@@ -107,8 +129,14 @@ def facts(chosen: Card) -> dict[str, Any]:
         "trained_on": "; ".join(dict.fromkeys(entry.trained_on for entry in entries)) or "nothing",
         "bytes": sum(entry.bytes for entry in entries),
         "options": _options(chosen),
+        "figures": _figures(chosen.slug),
         "claim": chosen.claim and asdict(chosen.claim),
     }
+
+
+def _figures(slug: str) -> list[dict[str, Any]]:
+    known = figures_of("create", measured_folder())
+    return [{**asdict(known[f"{slug}.{name}"]), "name": name} for name in TOLD if f"{slug}.{name}" in known]
 
 
 def _options(chosen: Card) -> dict[str, str]:

@@ -24,13 +24,12 @@ from visavis.bench.obeyed import followed
 from visavis.bench.pairs import Pair, copying, pairs
 from visavis.bench.people import DRAWS, RESEARCH, Somebody, cosines, drawn_people, gallery, people
 from visavis.core import registry
-from visavis.core.card import Card, Claim, Ready, Spec
+from visavis.core.card import STEPS, Card, Claim, Ready, Spec
 from visavis.core.config import changed
 from visavis.core.errors import InputError
 from visavis.core.progress import say
 
 SAMPLES, NOISES = 20_000, 2
-STEPS = 10  # of the sampler, in both arms: nano's pictures are hardly better with 20, which take twice as long
 QUICK = 64  # samples that show that it runs, not what it finds
 LESS = ("copy_paste",)  # measures of which less is better
 MARGIN = 0.02  # of cosine, by which likeness to the other photo may fall
@@ -169,9 +168,9 @@ def finding(path: Path) -> Finding:
     return Finding(path.stem, found, effect["value"], effect["low"], effect["high"], effect["unit"])
 
 
-def verdict_of(slug: str) -> str | None:
-    """What results/claims/SLUG.json of this checkout says, in words; None where it was not run."""
-    path = results_folder() / "claims" / f"{slug}.json"
+def verdict_of(slug: str, folder: Path | None = None) -> str | None:
+    """What claims/SLUG.json of results, or of another folder, says, in words; None where it was not run."""
+    path = (folder or results_folder()) / "claims" / f"{slug}.json"
     return finding(path).words if path.is_file() else None
 
 

@@ -69,10 +69,12 @@ def run(folder: Path | None = None) -> None:
     notes.append("terms: " + ", ".join(f"{name} {ready.terms}" for name, ready in rows.items()))
     fifty = by_hash([somebody.name for somebody in shown], FIFTY)
     tuned_on = [one for one, chosen in zip(shown, fifty, strict=True) if chosen]
-    for name, ready in rows.items():
+    for done, (name, ready) in enumerate(rows.items(), 1):
         theirs = tuned_on if name == "lora" else shown
         figures += kept("create", name, partial(_measured, name, ready, theirs, folder))
         figures += kept("create", f"{name}-seconds", partial(_seconds, name, ready, shown[0]))
+        left = [*list(rows)[done:], "the dials"]
+        write("create", figures, seed=0, started=started, notes=[*notes, f"not measured yet: {', '.join(left)}"])
     figures += _of_ceilings(figures)
     figures += _trades([registry.card(name) for name in rows if name in registry.cards()], figures)
     write("create", figures, seed=0, started=started, notes=notes)

@@ -39,6 +39,12 @@ def results_folder() -> Path:
     return Path("results")
 
 
+def measured_folder(package: Path = Path(__file__).parents[1]) -> Path | None:
+    """`results` of the checkout in which the package lies, wherever the command runs; None where it lies in none."""
+    top = package.parents[1]
+    return top / "results" if package.parent.name == "src" and (top / "pyproject.toml").is_file() else None
+
+
 def document(figures: Sequence[Figure], *, seed: int, started: float, notes: Sequence[str] = ()) -> dict[str, Any]:
     """The JSON of a measurement. started: time.time() at the start of the command."""
     made: dict[str, Any] = {
@@ -91,13 +97,19 @@ def read(folder: Path) -> list[tuple[str, Figure]]:
     return rows
 
 
-def values_of(name: str) -> dict[str, float]:
-    """The values of results/NAME.json; none where there is no such file, or one of somebody else's making."""
+def figures_of(name: str, folder: Path | None = None) -> dict[str, Figure]:
+    """The figures of results/NAME.json, or of another folder's; none where there is no such file, or one of somebody
+    else's making."""
     try:
-        rows = json.loads((results_folder() / f"{name}.json").read_text("utf-8"))["figures"]
-        return {str(row["name"]): float(row["value"]) for row in rows}
+        rows = json.loads(((folder or results_folder()) / f"{name}.json").read_text("utf-8"))["figures"]
+        return {str(row["name"]): Figure(**{**row, "value": float(row["value"])}) for row in rows}
     except (OSError, ValueError, LookupError, TypeError):
         return {}
+
+
+def values_of(name: str) -> dict[str, float]:
+    """Their values alone."""
+    return {figure: found.value for figure, found in figures_of(name).items()}
 
 
 def machine() -> str:

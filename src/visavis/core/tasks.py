@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from visavis.core.album_tasks import ALBUM_TASKS
+from visavis.core.card import GUIDANCE, STEPS
 from visavis.core.task import BaseIn, FolderIn, OutPath, PhotoIn, Task, argument, option
 
 Detector = Literal["yunet", "centerface"]
@@ -95,8 +96,8 @@ class CreatePortrait:
     published: FolderIn | None = option(
         None, "folder with the authors' own weights, in place of ours", label="Authors' weights"
     )
-    steps: int = option(20, "of the sampler: more are finer and take longer", low=1, high=200)
-    guidance: float = option(4.0, "how strictly the words are followed", low=1, high=20)
+    steps: int = option(STEPS, "of the sampler; bases other than nano may want 20 or more", low=1, high=200)
+    guidance: float = option(GUIDANCE, "how strictly the words are followed", low=1, high=20)
     no_consent_check: bool = option(False, "leave the album's consents alone; the pictures record that", here=True)
 
 
@@ -116,7 +117,7 @@ class CreateIdentity:
         "in place of the system's own base: a folder in diffusers' layout, or OWNER/NAME@REVISION",
         label="Generator",
     )
-    steps: int = option(20, "of the sampler: more are finer and take longer", low=1, high=200)
+    steps: int = option(STEPS, "of the sampler; bases other than nano may want 20 or more", low=1, high=200)
     guidance: float = option(3.0, "how strictly the person is followed", low=1, high=20)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from visavis.app.serve import page_words as say
 from visavis.app.systems import facts as facts_of
 from visavis.bench.claims import Finding, finding
+from visavis.bench.figures import measured_folder
 from visavis.core import registry
 from visavis.core.card import Card
 from visavis.core.errors import InputError
@@ -30,6 +31,7 @@ def _card(card: Card) -> str:
         ("Does", ", ".join(card.tasks)),
         ("Base", card.base or "none"),
         *([("Trained on", row["trained_on"])] if row["bytes"] else ()),
+        *((f"Measured {one['name'].replace('_', ' ')}", f"{one['value']:.3g}") for one in row["figures"]),
     ]
     return (
         f'<article class="vv-card" aria-label="{escape(card.slug)}"><h3>{escape(card.slug)}</h3>'
@@ -51,19 +53,13 @@ def _claim(card: Card) -> str:
         return ""
     question = say.paragraph(claim.question)
     arms = say.paragraph(f"With: {claim.arms[0]}; without: {claim.arms[1]}. The paper: {claim.expected}.", "vv-soft")
-    results = _results()
+    results = measured_folder()
     if results is None:
         return f"<h4>Claim</h4>{question}{arms}{say.paragraph('Nothing was measured in this installation.')}"
     found = _found(results / "claims" / f"{card.slug}.json")
     if found is None:
         return f"<h4>Claim</h4>{question}{arms}{say.paragraph('Here: not measured yet.')}"
     return f"<h4>Claim: {escape(VERDICTS[found.verdict])}</h4>{question}{plot(found)}{arms}"
-
-
-def _results(package: Path = Path(__file__).parents[3]) -> Path | None:
-    """Of the checkout in which the package lies, wherever the server was started; None where it lies in none."""
-    top = package.parents[0]
-    return top / "results" if package.name == "src" and (top / "pyproject.toml").is_file() else None
 
 
 def _found(path: Path) -> Finding | None:

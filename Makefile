@@ -48,6 +48,7 @@ check: $(ML)/.dev
 test: check $(VENV)/.dev
 	$(BIN)/python -m pytest tests $(ML_TESTS:%=--ignore=%)
 	$(ML)/bin/python -m pytest $(ML_TESTS) tests/run
+	$(ML)/bin/python -m pytest -m signed tests/app
 
 bench: $(ML)/.dev
 	$(ML)/bin/visavis bench all

@@ -177,10 +177,10 @@ def test_compare_says_the_verdict_and_how_often_it_errs(visitor: Visitor, small:
     assert not visitor.page.get_by_role("alert").filter(has_text="sky").is_visible()
 
 
+@pytest.mark.signed
 def test_portraits_come_with_likeness_terms_and_a_dial(
     visitor: Visitor, small: dict[str, Path], tmp_path: Path
 ) -> None:
-    pytest.importorskip("c2pa", reason="a signed manifest needs the extra [ml]")
     visitor.tab("Create")
     visitor.send("Person", small["obama"])
     visitor.page.get_by_label("Prompt how they look").fill("a dragon")
@@ -310,6 +310,11 @@ def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: 
     elsewhere.close()
     assert not [path for path in (home / "tmp" / "page").rglob("*") if path.is_file()]
     assert str(home) not in visitor.page.locator("body").inner_text()
+
+
+@pytest.mark.signed
+def test_who_gave_no_consent_is_not_made_on_the_page(visitor: Visitor, server: Served, small: dict[str, Path]) -> None:
+    assert server.post("/api/person/add", ("name", "Barack"), ("photos", "Photos/obama.jpg")).status == 200
     visitor.tab("Create")
     visitor.send("Person", small["again"])
     visitor.press("Create")

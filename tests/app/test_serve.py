@@ -107,13 +107,13 @@ def test_the_same_task_is_on_the_command_line(home: Path, small: dict[str, Path]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["000.txt", "001.txt"]
 
 
+@pytest.mark.signed
 def test_a_system_of_another_distribution_is_there_with_its_options(server: Served, small: dict[str, Path]) -> None:
     systems = {row["slug"]: row for row in server.ask("/api/systems").json["systems"]}
     assert systems["toy"] == server.ask("/api/systems/toy").json and "strength" in systems["toy"]["options"]
     asked = (("person", small["obama"]), ("prompt", ""), ("system", "toy"), ("n", "1"))
     for wrong in (("strength", "2"), ("mirror", "perhaps"), ("system", "none")):
         assert server.post("/api/create/portrait", *asked, wrong).status in (400, 422) or wrong[0] == "system"
-    pytest.importorskip("c2pa", reason="a signed manifest needs the extra [ml]")
     made = [server.post("/api/create/portrait", *asked, ("strength", share)).json["id"] for share in ("1", "0")]
     jobs = [server.ended(id, 120) for id in made]
     assert [job["state"] for job in jobs] == ["done", "done"], jobs
@@ -475,6 +475,7 @@ def test_an_upload_that_the_disk_cannot_hold_is_refused(
         assert not list((tmp_path / "home").rglob("large.jpg"))
 
 
+@pytest.mark.signed
 def test_who_is_known_without_consent_is_not_made(home: Path, root: Path, tmp_path: Path) -> None:
     shutil.copytree(home, tmp_path / "home")
     with served(tmp_path / "home", "--no-page", "--root", root) as made:

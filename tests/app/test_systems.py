@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from tests.run.toy_system_files import CARD, write_toy
 
-from visavis.app import systems
 from visavis.app.cli import run
 from visavis.bench.figures import Figure, write
 from visavis.core import registry
@@ -61,8 +60,6 @@ def test_a_card_tells_what_was_measured(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "results").mkdir()
-    monkeypatch.setattr(systems, "measured_folder", lambda: tmp_path / "results")
     figures = [Figure("arc2face.likeness", 0.5, 0.41, 0.6), Figure("arc2face.seconds", 1.25, unit="s")]
     write("create", [*figures, Figure("instantid.likeness", 0.1)], seed=0, started=0)
     assert run(["card", "arc2face"]) == 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from visavis.app import forms
 from visavis.app.say import say, say_json, table
-from visavis.bench.figures import figures_of, measured_folder
+from visavis.bench.figures import figures_of, measured_folder, results_folder
 from visavis.core import registry, weights
 from visavis.core.card import Card
 from visavis.core.catalogue import strictest
@@ -106,7 +107,7 @@ def lines(chosen: Card) -> list[str]:
             span = "" if figure["low"] is None else f"{figure['low']:.3g} to {figure['high']:.3g}"
             made.append(f"| {figure['name'].replace('_', ' ')} | {figure['value']:.3g} | {span} |")
     if claim:
-        found = verdict_of(chosen.slug, measured_folder()) or "not run"
+        found = verdict_of(chosen.slug, _results()) or "not run"
         made += ["", f"**Claim.** {claim.question} With: {claim.arms[0]}; without: {claim.arms[1]}."]
         made += [f"Measured: {claim.measure}. The paper: {claim.expected}. Here: {found}."]
     return made
@@ -134,8 +135,13 @@ def facts(chosen: Card) -> dict[str, Any]:
     }
 
 
+def _results() -> Path | None:
+    """Of the current folder, else of the checkout in which the package lies."""
+    return results_folder() if results_folder().is_dir() else measured_folder()
+
+
 def _figures(slug: str) -> list[dict[str, Any]]:
-    known = figures_of("create", measured_folder())
+    known = figures_of("create", _results())
     return [{**asdict(known[f"{slug}.{name}"]), "name": name} for name in TOLD if f"{slug}.{name}" in known]
 
 

@@ -30,6 +30,7 @@ from visavis.systems.arc2face.model import Arc2Face  # noqa: E402
 from visavis.training import launch  # noqa: E402
 
 
+@pytest.mark.timeout(900)  # three trainings, each with pictures of everybody left out
 def test_from_photos_to_portraits(
     faces: Path,
     nano: Path,

@@ -30,7 +30,6 @@ from visavis.systems.arc2face.model import Arc2Face  # noqa: E402
 from visavis.training import launch  # noqa: E402
 
 
-@pytest.mark.timeout(900)  # three trainings, each with pictures of everybody left out
 def test_from_photos_to_portraits(
     faces: Path,
     nano: Path,
@@ -77,11 +76,11 @@ def test_from_photos_to_portraits(
     # All photos are of one man.
     with pytest.raises(InputError, match="makes up nobody of seed 0: all of 20 draws were too near"):
         vv.create.identity(1, 1, base=str(nano), steps=2)
-    with pytest.raises(InputError, match="makes up nobody of seed 16384: the last of its people has the seed 16383"):
-        vv.create.identity(2, 1, base=str(nano), steps=2, seed=16383)
     crowds = np.random.default_rng(0).standard_normal((2, 200, 128)).astype(np.float32)
     told = {"terms": "unknown", "trained_on": "noise", "command": "none"}
     ship("arc2face_people", Crowd.of(*crowds).arrays(), **told)
+    with pytest.raises(InputError, match="makes up nobody of seed 16384: the last of its people has the seed 16383"):
+        vv.create.identity(2, 1, base=str(nano), steps=2, seed=16383)
     made, second = vv.create.identity(2, 2, seed=3, base=str(nano), steps=2)
     (again,) = vv.create.identity(1, 2, seed=4, base=str(nano), steps=2)
     assert (made.seed, second.seed) == (3, 4) and len(second.pictures) == 2

@@ -28,6 +28,19 @@ def test_written_figures_carry_their_origin(tmp_path: Path, monkeypatch: pytest.
     assert read(tmp_path / "results") == [("toy", Figure("a.b", 0.5, 0.4, 0.6, n=10))]
 
 
+def test_the_recorded_command_names_no_folder_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = ["claim", "toy", "--sheets", "/home/me/sheets", "--set", "start=/home/me/runs/first/best.safetensors"]
+    monkeypatch.setattr("sys.argv", ["visavis", *told])
+    made = json.loads(write("toy", [], seed=0, started=time.time()).read_text())
+    assert made["command"] == "visavis claim toy --sheets sheets --set start=first/best.safetensors"
+
+
+def test_no_result_names_a_folder_of_a_machine() -> None:
+    for path in (TOP / "results").rglob("*.json"):
+        assert not re.search(r"(^|[ =])/", json.loads(path.read_text())["command"]), path.name
+
+
 def test_what_was_cut_off_goes_on_where_nothing_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*told: str) -> None:
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@a", *told], check=True, capture_output=True)

@@ -85,7 +85,8 @@ def page() -> list[str]:
     """All cards as Markdown: docs/systems.md."""
     made = ["# Systems", "", "Written by `visavis card`, from each system's card and results/."]
     for chosen in registry.cards().values():
-        made += ["", f"#{lines(chosen)[0]}", *lines(chosen)[1:]]
+        title, *rest = lines(chosen)
+        made += ["", f"#{title}", *rest]
     return made
 
 

@@ -61,8 +61,11 @@ def document(figures: Sequence[Figure], *, seed: int, started: float, notes: Seq
 
 
 def _shown(argument: str) -> str:
-    """A folder of this machine tells a reader nothing but its name."""
-    return Path(argument).name if argument.startswith("/") else argument
+    """A folder of this machine tells a reader nothing but its name; a setting KEY=PATH names its run, too."""
+    key, equals, value = argument.rpartition("=")
+    if not value.startswith("/"):
+        return argument
+    return f"{key}{equals}{'/'.join(Path(value).parts[-2:])}" if equals else Path(value).name
 
 
 def write(name: str, figures: Sequence[Figure], *, seed: int, started: float, notes: Sequence[str] = ()) -> Path:

@@ -25,7 +25,7 @@ from tests.run.toy_system_files import CARD, write_toy
 from visavis.app.serve import page_systems
 from visavis.app.serve.page import SESSIONS
 from visavis.bench.claims import Finding
-from visavis.bench.figures import measured_folder
+from visavis.bench.figures import figures_of, measured_folder
 from visavis.bench.served import FORM, Served, form, served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -300,7 +300,7 @@ def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: 
     old.tab("Album")
     elsewhere.get_by_label("Somebody else: 2 photos").wait_for()
     visitor.press("Undo the last step")
-    other.check()
+    visitor.page.get_by_label("Somebody: 2 photos").check()
     visitor.page.get_by_label("Forget this person for good").check()
     visitor.press("Forget")
     visitor.page.get_by_role("heading", name="is forgotten").wait_for()
@@ -340,6 +340,11 @@ def test_systems_are_cards_with_their_claims(visitor: Visitor) -> None:
     card = visitor.page.get_by_role("article", name="toy")
     card.wait_for()
     assert "Is a copy a copy?" in card.inner_text() and "not measured yet" in card.inner_text()
+    measured = visitor.page.get_by_role("article", name="arc2face")
+    likeness = figures_of("create", measured_folder())["arc2face.likeness"].value
+    measured.get_by_role("img", name="Effect on likeness").wait_for()
+    measured.get_by_text("Facts, and what can be turned").click()
+    assert f"Measured likeness\n{likeness:.3g}" in measured.inner_text()
 
 
 def test_claims_are_read_where_the_package_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ def test_the_same_task_is_on_the_command_line(home: Path, small: dict[str, Path]
 def test_a_system_of_another_distribution_is_there_with_its_options(server: Served, small: dict[str, Path]) -> None:
     systems = {row["slug"]: row for row in server.ask("/api/systems").json["systems"]}
     assert systems["toy"] == server.ask("/api/systems/toy").json and "strength" in systems["toy"]["options"]
+    assert "likeness" in [figure["name"] for figure in systems["arc2face"]["figures"]]
     asked = (("person", small["obama"]), ("prompt", ""), ("system", "toy"), ("n", "1"))
     for wrong in (("strength", "2"), ("mirror", "perhaps"), ("system", "none")):
         assert server.post("/api/create/portrait", *asked, wrong).status in (400, 422) or wrong[0] == "system"

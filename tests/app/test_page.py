@@ -377,6 +377,7 @@ def _joined(server: Served, path: Any, number: int) -> int:
 def test_a_form_names_no_file_of_the_machine_and_no_address(server: Served, home: Path, path: Any) -> None:
     for number in range(3):
         assert _joined(server, path, number) == 403
+        assert _joined(server, f"https://example.org{'/..' * 20}{home}/tmp/page/x.jpg", number) == 403
     for body in (b"nonsense", b"[" * 100_000, bytes(2**21)):
         sent = server.ask("/gradio_api/queue/join", body, "POST", content_type="application/json")
         assert sent.status == 403

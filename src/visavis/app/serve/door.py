@@ -82,8 +82,9 @@ class Door:
             return all(map(self._own, part))
         if not isinstance(part, dict):
             return True
-        path = part.get("path", self.folder)
-        own = isinstance(path, str | Path) and Path(path).resolve().is_relative_to(self.folder)
+        path = part.get("path", str(self.folder))
+        # Resolved, a URL with enough ".." in it is a relative path into the folder.
+        own = isinstance(path, str) and Path(path).is_absolute() and Path(path).resolve().is_relative_to(self.folder)
         return own and all(map(self._own, part.values()))
 
 

@@ -201,6 +201,22 @@ def test_a_base_is_no_way_to_a_folder_or_a_hub(server: Served) -> None:
         assert asked.status == 400 and "not below" in asked.json["error"]
 
 
+def test_a_folder_with_a_link_out_of_the_root_is_no_input(server: Served, root: Path) -> None:
+    """Whoever measures or loads a model opens the files of a folder as they are."""
+    case = root / "case"
+    for part in ("made", "reference", "truth"):
+        (case / part).mkdir(parents=True)
+        shutil.copy(root / "obama.jpg", case / part / "one.jpg")
+    link = case / "truth" / "two.jpg"
+    for target, status in ((root / "obama2.jpg", 202), (root.parent / "outside" / "secret.jpg", 400), (root, 400)):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        asked = server.post("/api/measure/likeness", ("folder", "Photos/case"))
+        assert asked.status == status and (status == 202 or "holds a link" in asked.json["error"])
+    base = server.post("/api/create/faces", ("prompt", ""), ("base", "Photos/case"))
+    assert base.status == 400 and "holds a link" in base.json["error"]
+
+
 def test_two_hosts_are_refused_and_answers_allow_nothing_from_elsewhere(server: Served) -> None:
     twice = _raw(server, b"GET /api/jobs HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
     assert b" 200 " not in twice.split(b"\r\n")[0]
@@ -355,9 +371,10 @@ def test_a_killed_server_leaves_no_upload_to_the_next(home: Path, tmp_path: Path
 
 
 def test_no_path_of_the_machine_is_told(server: Served, home: Path, root: Path) -> None:
-    told = server.post("/api/measure/likeness", ("folder", "Photos")).json["id"]
+    (root / "empty").mkdir()
+    told = server.post("/api/measure/likeness", ("folder", "Photos/empty")).json["id"]
     failed = server.ended(told)["error"]
-    assert failed.startswith("Photos") and "belong there" in failed
+    assert failed.startswith("Photos/empty") and "belong there" in failed
     long = server.post("/api/look", ("photos_folder", f"Photos/{'a' * 300}"))
     assert long.status == 400 and "not below" in long.json["error"]
     base = server.post("/api/create/faces", ("prompt", ""), ("base", f"Photos/{'a' * 300}"))

@@ -110,9 +110,9 @@ def _value(field: Field, given: Mapping[str, Any], roots: Roots) -> Any:
     if field.kind == "folder":
         if field.many:
             return [str(roots.resolve(said)) for said in value]
-        return str(roots.resolve(value)) if value else None
+        return str(roots.whole(value)) if value else None
     if field.kind == "base" and value and not weights.parts(value):
-        return str(roots.resolve(value))  # no hub: nothing is fetched because a client says so
+        return str(roots.whole(value))  # no hub: nothing is fetched because a client says so
     if field.kind == "choice" and value not in field.choices:
         raise InputError(f"{field.name} is one of {', '.join(field.choices)}, not {value!r}.")
     return value

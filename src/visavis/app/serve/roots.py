@@ -47,6 +47,18 @@ class Roots:
             raise InputError(f"{said[:100]!r} is not below the folders that are offered here: {offered}.")
         return path
 
+    def whole(self, said: str) -> Path:
+        """As `resolve`, for a folder whose files are opened without a look at where they lie. Raises InputError, too,
+        for a link in it to another place or to a folder."""
+        path = self.resolve(said)
+        root = self.folders[said.strip("/").partition("/")[0]]
+        for place, folders, files in os.walk(path):
+            for one in (Path(place, name) for name in folders + files):
+                # What lies in a folder behind a link is not walked here.
+                if one.is_symlink() and (one.is_dir() or not one.resolve().is_relative_to(root)):
+                    raise InputError(f"{said[:100]!r} holds a link that leads elsewhere ({one.name}); copy it there.")
+        return path
+
     def told(self, answer: Any) -> Any:
         """An answer (of dictionaries, lists, texts) with no path of this machine in it: what lies below a root is
         called as clients say it, an upload or a job's file by its name there, what lies in a folder of visavis by what

@@ -333,6 +333,16 @@ def _visit(url: str, times: int) -> None:
         assert server.ask("/gradio_api/queue/join", body, "POST", content_type="application/json").status == 200
         told = server.ask(f"/gradio_api/queue/data?session_hash=visitor-{number}").body
         assert b'"success":true' in told
+def test_whoever_follows_a_job_keeps_nobody_else_from_the_page(server: Served, small: dict[str, Path]) -> None:
+    slow = (("photos", small["sky"]), ("words", "w"), ("n", "60"), ("pause", "10"))
+    job = server.post("/api/toy/count", *slow).json["id"]
+    again = next(one["id"] for one in server.ask("/config").json["dependencies"] if one["targets"][0][1] == "load")
+    for number in range(50):
+        form = json.dumps({"data": [job], "fn_index": again, "session_hash": f"follower-{number}"}).encode()
+        assert server.ask("/gradio_api/queue/join", form, "POST", content_type="application/json").status == 200
+    _visit(server.url, 1)
+    assert server.ask(f"/api/jobs/{job}/cancel", method="POST").json["state"] in ("waiting", "running")
+    server.ended(job)
 
 
 def test_systems_are_cards_with_their_claims(visitor: Visitor) -> None:

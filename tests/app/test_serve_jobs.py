@@ -79,6 +79,23 @@ def test_a_full_queue_says_so_and_leaves_no_folder(made: Made, tmp_path: Path) -
     with pytest.raises(Busy, match="1 jobs are waiting"):
         _start(jobs)
     assert {path.name for path in (tmp_path / "jobs").iterdir() if path.is_dir()} == {first.id, second.id}
+def test_of_a_job_that_does_not_change_something_is_said_at_times(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio does not notice before that a browser has left."""
+    gradio = pytest.importorskip("gradio", reason="the page needs the extra [serve]")
+    from visavis.app.serve import page_forms
+
+    jobs = made()
+    with gradio.Blocks():
+        form = page_forms.TaskForm(Desk(Roots({}), jobs), registry.tasks()["create.portrait"], "Create")
+    monkeypatch.setattr(page_forms, "BEAT", 0.1)
+    job = _start(jobs, pause=10.0)
+
+    async def told() -> None:
+        followed = form._followed(job.id)
+        for _ in range(8):
+            await anext(followed)
+
+    asyncio.run(asyncio.wait_for(told(), 20))
 
 
 def test_a_job_that_takes_too_long_is_ended_and_the_next_one_is_done(made: Made) -> None:

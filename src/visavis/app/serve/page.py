@@ -19,6 +19,7 @@ from visavis.app.serve.page_forms import QUIET, TaskForm, Told
 from visavis.core.task import Task
 
 PORTRAITS = 6
+SLOTS, WAITING = 400, 400  # events of the page that are done at once, those who follow a job among them; that may wait
 SESSIONS = 32  # whose last answers, drawn photos among them, Gradio keeps in memory
 
 # Gradio gives all buttons for uploads the same name, which tells nobody who listens what is asked for. And screen
@@ -122,7 +123,8 @@ def blocks(desk: Desk) -> gr.Blocks:
             form.found_again_by(made)
         if album is not None:
             album.forgets([upload for form in forms for upload in form.uploads])
-    made.queue(default_concurrency_limit=None, api_open=False)
+    made.max_threads = SLOTS
+    made.queue(default_concurrency_limit=None, api_open=False, max_size=WAITING)
     return made
 
 

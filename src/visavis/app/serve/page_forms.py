@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from visavis.core.task import Task
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 PAUSE = 0.3  # seconds between two looks at a job
+BEAT = 5.0  # seconds after which something is said of an unchanged job: only then does Gradio ask who has left
 Told = Callable[[Mapping[str, Any], Sequence[Shown]], str]
 """HTML of a document. photos: what it tells of, where these came from uploads or folders."""
 
@@ -210,13 +212,17 @@ class TaskForm:
             yield _outputs(refused.said)
 
     async def _followed(self, id: str) -> AsyncIterator[tuple[Any, ...]]:
-        """What is shown of a job, whenever it changes, until it has ended. Raises InputError where it is gone."""
-        before = None
+        """What is shown of a job, whenever it changes, until it has ended, and at times what changes nothing. Raises
+        InputError where it is gone."""
+        before, said = None, 0.0
         while True:
             job = self._job(id)
             if (job.state, job.done, job.label) != before:
-                before = job.state, job.done, job.label
+                before, said = (job.state, job.done, job.label), time.monotonic()
                 yield self._told(job)
+            elif time.monotonic() - said > BEAT:
+                said = time.monotonic()
+                yield tuple(gr.skip() for _ in self.shown)
             if job.state in ENDED:
                 return
             await asyncio.sleep(PAUSE)

@@ -75,7 +75,14 @@ def mounted(app: FastAPI, desk: Desk, most: int = Rules().most) -> FastAPI:
     # Whoever is forgotten may be on a photo that was drawn for one of its sessions.
     parts: list[Any] = [getattr(mount, "app", None) for mount in made.routes]
     (sessions,) = (part.state_holder for part in parts if hasattr(part, "state_holder"))
-    desk.forgotten = sessions.session_data.clear
+
+    def forgotten() -> None:
+        sessions.session_data.clear()
+        for answers in list(page._queue.pending_messages_per_session.values()):  # nobody may ever fetch them
+            while not answers.empty():
+                answers.get_nowait()
+
+    desk.forgotten = forgotten
     return made
 
 

@@ -370,6 +370,20 @@ def test_a_killed_server_leaves_no_upload_to_the_next(home: Path, tmp_path: Path
         assert not list((tmp_path / "home" / "tmp").rglob("face.jpg"))
 
 
+def test_a_server_that_ends_does_no_more_of_what_waits(home: Path, tmp_path: Path, small: dict[str, Path]) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    photos = [("photos", (f"{number}.jpg", small["obama"].read_bytes())) for number in range(40)]
+    with ThreadPoolExecutor(80) as pool, served(tmp_path / "home", "--no-page", VISAVIS_THREADS="1") as made:
+        for _ in range(80):
+            pool.submit(made.post, "/api/look", *photos)
+        while not list((tmp_path / "home" / "tmp").glob("serve-*/uploads/photos-39/*")):
+            time.sleep(0.05)
+        time.sleep(2)  # for the others to come
+        made.process.terminate()
+        made.process.wait(30)
+    assert not [path for path in (tmp_path / "home" / "tmp").rglob("*") if path.is_file()]
+
+
 def test_no_path_of_the_machine_is_told(server: Served, home: Path, root: Path) -> None:
     (root / "empty").mkdir()
     told = server.post("/api/measure/likeness", ("folder", "Photos/empty")).json["id"]

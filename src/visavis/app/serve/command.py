@@ -86,8 +86,7 @@ def application(roots: Sequence[str], rules: Any, page: bool = True, job_minutes
     os.environ["HF_HUB_OFFLINE"] = "1"  # of working processes, too
     jobs = Jobs(jobs_folder(), minutes=job_minutes)
     try:
-        with _own_tmp(), _tidied(jobs):
-            desk = Desk(offered, jobs)
+        with _own_tmp(), _tidied(jobs), contextlib.closing(Desk(offered, jobs)) as desk:
             app: Any = rest(desk)
             if page:
                 from visavis.app.serve.door import Door

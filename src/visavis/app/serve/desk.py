@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from visavis.app.serve.fields import filled
 from visavis.app.serve.jobs import Busy, Job, Jobs
-from visavis.app.serve.leftovers import SCRATCH, UPLOADS
+from visavis.app.serve.leftovers import SCRATCH, UPLOADS, empty
 from visavis.app.serve.roots import Roots
 from visavis.core.errors import InputError, VisavisError
 from visavis.core.files import FULL
@@ -55,6 +55,12 @@ class Desk:
         made = self._pool.submit(self._short, task, given, uploads)
         made.add_done_callback(lambda _: self._places.release())
         return made
+
+    def close(self) -> None:
+        """Nothing that waits is begun any more, and what runs misses its photos and ends."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        empty()
+        self._pool.shutdown()
 
     def within(self, work: Callable[[], Any]) -> Any:
         """Other work on photos, by as many threads as short tasks have."""

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ pytest.importorskip("fastapi", reason="the server needs the extra [serve]")
 from tests.app.toy_task_files import write_toy_task
 
 from visavis.app.library import Album
-from visavis.app.serve import command
+from visavis.app.serve import command, worker
 from visavis.app.serve.desk import Desk, Upload
 from visavis.app.serve.guard import Guard, Rules
 from visavis.app.serve.jobs import RESTARTS, Busy, Job, Jobs
@@ -79,6 +80,20 @@ def test_a_full_queue_says_so_and_leaves_no_folder(made: Made, tmp_path: Path) -
     with pytest.raises(Busy, match="1 jobs are waiting"):
         _start(jobs)
     assert {path.name for path in (tmp_path / "jobs").iterdir() if path.is_dir()} == {first.id, second.id}
+def test_a_cancellation_in_the_middle_of_an_answer_leaves_it_whole(made: Made) -> None:
+    jobs = made()
+    pipe = jobs._started()
+    task = "toy.count", {"photos": [], "words": "large"}, {}
+    pipe.send(task)
+    assert pipe.poll(120)  # it began, and waits for a reader of the rest
+    os.kill(jobs._process[0].pid, worker.CANCEL)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            assert len(pool.submit(pipe.recv).result(60)[1]["said"]) == 2**26
+        finally:
+            jobs._process[0].kill()
+
+
 def test_of_a_job_that_does_not_change_something_is_said_at_times(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradio does not notice before that a browser has left."""
     gradio = pytest.importorskip("gradio", reason="the page needs the extra [serve]")

@@ -33,6 +33,8 @@ def use(inputs, quiet):
         raise InputError("It was told to fail.")
     if inputs.words == "odd":
         return Outcome({"schema": "toy.count/1", "path": Path()})
+    if inputs.words == "large":
+        return Outcome({"schema": "toy.count/1", "said": "x" * 2**26})
     folder = Path(inputs.out)
     for number in track(range(inputs.n), "counting", inputs.n):
         time.sleep(inputs.pause)

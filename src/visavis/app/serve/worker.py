@@ -38,7 +38,10 @@ def main(pipe: Connection, lifeline: Connection) -> None:
                 answer = _done(pipe, name, inputs, options)
             except KeyboardInterrupt:
                 answer = ("cancelled",)
+            # Half an answer would be waited for without end.
+            signal.signal(CANCEL, signal.SIG_IGN)
             pipe.send(answer)
+            signal.signal(CANCEL, signal.default_int_handler)
 
 
 def _done(pipe: Connection, name: str, inputs: dict[str, Any], options: dict[str, Any]) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from tests.media.drawing import difference
 
 from visavis.core.errors import InputError
 from visavis.core.types import Photo
+from visavis.media.formats import MOST_FRAMES
 from visavis.media.photo import decode_photo, open_photo
 
 Opened = Callable[..., Photo]
@@ -108,6 +109,12 @@ def test_of_several_frames_the_first_is_taken_and_said_so(drawn: Image.Image, op
     assert difference(photo, drawn) < 12
     assert photo.meta["frames"] == 3
     assert photo.meta["note"] == "first of 3 frames"
+@pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.png"])
+def test_frames_without_end_are_not_counted(opened: Opened, name: str) -> None:
+    """Each is looked for in the file: a hundred megabytes of small ones would take minutes."""
+    first, *others = (Image.new("L", (2, 2), 255 * (number % 2)) for number in range(MOST_FRAMES + 100))
+    photo = opened(first, name, save_all=True, append_images=others)
+    assert (photo.meta["frames"], photo.meta["note"]) == (1000, "first of at least 1,000 frames")
 
 
 def test_the_suffix_does_not_matter(drawn: Image.Image, tmp_path: Path) -> None:

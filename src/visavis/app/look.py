@@ -22,6 +22,7 @@ from visavis.core.types import Face, Photo
 from visavis.faces.analyse import find_faces, needs
 from visavis.faces.attributes import NETWORK, Labels, ages, bias_labels
 from visavis.media.folder import walk
+from visavis.media.formats import frames_said
 from visavis.media.photo import open_photo
 from visavis.media.write import unique_names, write_png
 
@@ -104,7 +105,7 @@ def _failure(rows: list[dict[str, Any]], named: set[str], strict: bool) -> str |
 
 def _say(path: Path, photo: Photo, faces: list[Face], labels: list[Labels]) -> None:
     frames = photo.meta.get("frames", 1)
-    note = f", the first of {frames} frames" if frames > 1 else ""
+    note = f", the first of {frames_said(frames)}" if frames > 1 else ""
     say(f"{path}  {photo.width} x {photo.height}{note}: {words.counted(len(faces))}")
     if faces:
         columns = ["face", "box", "age", "turned", "expression", "for comparing"]

@@ -37,6 +37,7 @@ _SIGNATURES = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
 )
+MOST_FRAMES = 1000  # that are counted: each is looked for in the file
 _AVIF = {b"avif", b"avis"}
 _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"}
 _BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
@@ -131,13 +132,27 @@ def _heif(data: io.BytesIO) -> Image.Image:
 
 
 def count_frames(image: Image.Image, data: bytes, format: str) -> int:
-    """How many pictures the file holds, as far as they can be walked."""
+    """How many pictures the file holds, as far as they can be walked; MOST_FRAMES where there are more."""
+    count = 1
     try:
-        # Walking to the end of a damaged GIF or TIFF leaves its reader unusable: another one walks.
-        walker = open_image(data, format) if format in ("GIF", "TIFF") else image
-        return max(1, int(getattr(walker, "n_frames", 1)))
+        if format not in ("GIF", "TIFF"):
+            return min(max(1, int(getattr(image, "n_frames", 1))), MOST_FRAMES)
+        # Walking to the end of a damaged file leaves its reader unusable: another one walks.
+        walker: Any = open_image(data, format)
+        while count < MOST_FRAMES:
+            # Not `n_frames`, which walks millions of them, nor `seek`, which decodes those of a GIF.
+            walker._seek(count, *([False] if format == "GIF" else []))
+            count += 1
+    except EOFError:
+        return count
     except Exception:
         return 1
+    return count
+
+
+def frames_said(frames: int) -> str:
+    """A count of frames in words."""
+    return f"at least {frames:,} frames" if frames >= MOST_FRAMES else f"{frames} frames"
 
 
 def ends_early(data: bytes, format: str) -> bool:

@@ -111,7 +111,7 @@ def _decode(data: bytes, called: str, name: str, most: int, facts: dict[str, Any
     if taken is not None:
         meta["taken"] = taken
     if frames > 1:
-        meta["note"] = f"first of {frames} frames"
+        meta["note"] = f"first of {formats.frames_said(frames)}"
     return Photo(_freeze(pixels), name, meta)
 
 

@@ -55,6 +55,8 @@ class Guard:
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self.app, self.rules = app, rules
         self.names = {*LOOPBACK, *(name.lower() for name in rules.names)}
+        # Browsers send a cookie to every port of a host: another server there must not see the token itself.
+        self.cookie = hmac.digest(rules.token.encode(), COOKIE.encode(), "sha256").hex()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -89,7 +91,8 @@ class Guard:
             return None
         if scope["type"] == "http" and scope["path"] == LOGIN and scope["method"] == "POST":
             return await self._login(scope, receive)
-        if self._is_token(_given(headers)):
+        bearer, cookie = _given(headers)
+        if self._is_token(bearer) or hmac.compare_digest(cookie.encode(), self.cookie.encode()):
             return None
         page = scope["type"] == "http" and any(name == "accept" and "text/html" in value for name, value in headers)
         return _login_page() if page else _error(401, "The token is missing or wrong.")
@@ -119,7 +122,7 @@ class Guard:
             await asyncio.sleep(0.5)
             return _login_page('<p role="alert">This token is wrong.</p>')
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(COOKIE, given, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
+        answer.set_cookie(COOKIE, self.cookie, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
         return answer
 
 
@@ -176,12 +179,11 @@ def _place(origin: str) -> str | None:
         return None
 
 
-def _given(headers: Sequence[tuple[str, str]]) -> str:
-    for name, value in headers:
-        if name == "authorization" and value.lower().startswith("bearer "):
-            return value[7:].strip()
+def _given(headers: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """(token of the header, cookie), "" for what is not there."""
+    said = [value for name, value in headers if name == "authorization" and value.lower().startswith("bearer ")]
     found = (cookie_parser(value).get(COOKIE) for name, value in headers if name == "cookie")
-    return next(filter(None, found), "")
+    return next((value[7:].strip() for value in said), ""), next(filter(None, found), "")
 
 
 def _error(status: int, sentence: str) -> Response:

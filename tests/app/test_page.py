@@ -275,6 +275,16 @@ def test_the_album_by_hand_and_by_keyboard(visitor: Visitor, home: Path, small: 
     visitor.page.get_by_label(f"{HOSTILE}: 6 photos").wait_for()
     visitor.press("Undo the last step")
     man.check()
+    other.check()
+    visitor.press("Not the same: keep apart")
+    visitor.sees("are kept apart.")
+    man.check()
+    visitor.page.get_by_label(f"Photos/{HOSTILE}.jpg").check()
+    visitor.press("These are no faces")
+    visitor.sees("1 rejected.")
+    visitor.page.get_by_label(f"{HOSTILE}: 3 photos").wait_for()
+    visitor.press("Undo the last step")
+    man.check()
     visitor.page.get_by_label(f"Photos/{HOSTILE}.jpg").wait_for()
     visitor.page.get_by_label("Photos/again.jpg").check()
     visitor.press("Not the same: split")
@@ -443,6 +453,7 @@ def test_gradio_checks_paths_itself_too(home: Path, tmp_path: Path, monkeypatch:
             body = {"data": data, "fn_index": event["id"], "session_hash": "stranger"}
             assert client.post("/gradio_api/queue/join", json=body).status_code == 200
             told = client.get("/gradio_api/queue/data?session_hash=stranger").text
+            assert client.get(f"/gradio_api/file={secret}").status_code == 403
         assert "process_completed" in told and '"success":false' in told.replace(" ", "")
         assert not [path for path in tmp_path.rglob("*") if path.name == secret.name]
     finally:

@@ -1,4 +1,4 @@
-"""What `visavis bench serve` counts as a job that a killed server lost."""
+"""What `visavis bench serve` counts as a job that a killed server lost, and as an error."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def test_only_a_job_that_was_running_and_went_on_is_not_lost() -> None:
     assert went(1, added=30, unchanged=10)
     assert not went(0, added=30, unchanged=10) and not went(1, added=40) and not went(1, added=29, unchanged=10)
     assert not serve._went_on({"state": "failed", "restarts": 1, "document": None})
+
+
+def test_a_connection_that_ends_without_an_answer_is_an_error() -> None:
+    figure = serve._errors([{"response": {"status": status}} for status in (200, 500, 0, 503)])
+    assert (figure.value, figure.n) == (2, 4)
 
 
 def test_a_killed_server_goes_on_where_it_was(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -343,6 +343,8 @@ def _visit(url: str, times: int) -> None:
         assert server.ask("/gradio_api/queue/join", body, "POST", content_type="application/json").status == 200
         told = server.ask(f"/gradio_api/queue/data?session_hash=visitor-{number}").body
         assert b'"success":true' in told
+
+
 def test_whoever_follows_a_job_keeps_nobody_else_from_the_page(server: Served, small: dict[str, Path]) -> None:
     slow = (("photos", small["sky"]), ("words", "w"), ("n", "60"), ("pause", "10"))
     job = server.post("/api/toy/count", *slow).json["id"]

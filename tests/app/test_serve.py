@@ -84,7 +84,7 @@ def test_look_and_compare_answer_as_on_the_command_line(server: Served, small: d
     assert none.status == 400 and "sky.jpg" in none.json["error"] and "/" not in none.json["error"]
 
 
-def test_a_task_of_another_distribution_is_a_job_with_files(server: Served, small: dict[str, Path]) -> None:
+def test_a_task_of_another_distribution_is_a_job_with_files(server: Served, home: Path, small: dict[str, Path]) -> None:
     asked = server.post("/api/toy/count", ("photos", small["sky"]), ("words", "hm"), ("loud", "true"), ("n", "4"))
     assert asked.status == 202 and asked.headers["location"] == f"/api/jobs/{asked.json['id']}"
     events = server.ask(f"/api/jobs/{asked.json['id']}/events").body.decode()
@@ -93,6 +93,11 @@ def test_a_task_of_another_distribution_is_a_job_with_files(server: Served, smal
     assert job["document"] == {"schema": "toy.count/1", "said": "HM", "photos": ["sky.jpg"], "out": "files"}
     assert job["files"] == ["000.txt", "001.txt", "002.txt", "003.txt"]
     assert server.ask(f"/api/jobs/{job['id']}/files/002.txt").body == b"2"
+    shown = {name.lower(): value for name, value in server.ask(f"/api/jobs/{job['id']}/files/002.txt").headers.items()}
+    assert shown["cache-control"] == "no-store" and "content-disposition" not in shown
+    (home / "jobs" / "serve" / job["id"] / "files" / "a.html").write_text("<script>alert(1)</script>")
+    kept = {name.lower(): value for name, value in server.ask(f"/api/jobs/{job['id']}/files/a.html").headers.items()}
+    assert kept["content-disposition"].startswith("attachment") and kept["content-type"] == "application/octet-stream"
     for name in ("../job.json", "%2e%2e/job.json", "..%2fjob.json", "/etc/passwd", "%2fetc%2fpasswd", "none"):
         assert server.ask(f"/api/jobs/{job['id']}/files/{name}").status == 404
     assert server.ask(f"/api/jobs/{job['id']}", method="DELETE").status == 204
@@ -385,6 +390,30 @@ def test_a_server_that_ends_does_no_more_of_what_waits(home: Path, tmp_path: Pat
         made.process.terminate()
         made.process.wait(30)
     assert not [path for path in (tmp_path / "home" / "tmp").rglob("*") if path.is_file()]
+
+
+def test_connections_that_ask_for_nothing_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody needs a token to hold one."""
+    from starlette.responses import PlainTextResponse
+
+    from visavis.app.serve.wire import Wire, server
+
+    monkeypatch.setattr(Wire, "patience", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        running = server(PlainTextResponse("in"))
+        pool.submit(running.run, [listening])
+        try:
+            for begun in (b"", b"GET / HTTP/1.1\r\nHost: "):
+                with socket.create_connection(listening.getsockname()) as wire:
+                    wire.settimeout(10)
+                    for _ in range(2):  # one that has asked before may pause
+                        wire.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" if begun else b"")
+                        assert not begun or b" 200 " in wire.recv(4096)
+                        time.sleep(0.8 if begun else 0)
+                    wire.sendall(begun)
+                    assert wire.recv(4096) == b""
+        finally:
+            running.should_exit = True
 
 
 def test_no_path_of_the_machine_is_told(server: Served, home: Path, root: Path) -> None:

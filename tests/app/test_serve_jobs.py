@@ -17,12 +17,13 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server needs the extra [serve]")
 
+from starlette.responses import Response
 from tests.app.toy_task_files import write_toy_task
 
 from visavis.app.library import Album
 from visavis.app.serve import command, worker
 from visavis.app.serve.desk import Desk, Upload
-from visavis.app.serve.guard import Guard, Rules
+from visavis.app.serve.guard import TOGETHER, Guard, Rules
 from visavis.app.serve.jobs import RESTARTS, Busy, Job, Jobs
 from visavis.app.serve.leftovers import ENDED, UPLOADS, album_called, empty, jobs_folder
 from visavis.app.serve.roots import Roots
@@ -80,6 +81,21 @@ def test_a_full_queue_says_so_and_leaves_no_folder(made: Made, tmp_path: Path) -
     with pytest.raises(Busy, match="1 jobs are waiting"):
         _start(jobs)
     assert {path.name for path in (tmp_path / "jobs").iterdir() if path.is_dir()} == {first.id, second.id}
+
+
+def test_jobs_that_hold_too_much_are_the_last(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = made()
+    job = _start(jobs, photo=True, n=1)
+    _until(jobs, job, "done")
+    monkeypatch.setattr("visavis.app.serve.jobs.ROOM", 10**6)
+    _until(jobs, _start(jobs, n=1), "done")
+    (tmp_path / "jobs" / job.id / "files" / "large.png").write_bytes(bytes(10**6))
+    with pytest.raises(Busy, match="hold too much"):
+        _start(jobs)
+    jobs.drop(job.id)
+    _start(jobs, n=1)
+
+
 def test_a_cancellation_in_the_middle_of_an_answer_leaves_it_whole(made: Made) -> None:
     jobs = made()
     pipe = jobs._started()
@@ -318,18 +334,54 @@ def test_a_short_task_that_takes_long_is_ended_whether_its_client_waits_or_not(
         desk.short(registry.tasks()["look"], {}, {"photos": photos})
 
 
-def test_a_client_that_sends_nothing_more_is_not_waited_for() -> None:
+@pytest.mark.parametrize("pause", [30, 0.03])
+def test_a_client_that_sends_nothing_more_or_hardly_anything_is_not_waited_for(pause: float) -> None:
     heard: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        heard.append((await receive())["type"])
+        while (message := await receive())["type"] == "http.request":
+            pass
+        heard.append(message["type"])
 
-    async def silent() -> Any:
-        await asyncio.sleep(30)
+    async def slow() -> Any:
+        await asyncio.sleep(pause)
+        return {"type": "http.request", "body": b"x", "more_body": True}
 
     async def send(message: Any) -> None:
         pass
 
     scope = {"type": "http", "path": "/", "method": "POST", "headers": [(b"host", b"localhost")]}
-    asyncio.run(asyncio.wait_for(Guard(app, Rules(patience=0.1))(scope, silent, send), 10))
+    asyncio.run(asyncio.wait_for(Guard(app, Rules(patience=0.1))(scope, slow, send), 10))
     assert heard == ["http.disconnect"]
+
+
+@pytest.mark.parametrize("said", [(b"content-length", b"100"), (b"transfer-encoding", b"chunked")])
+def test_bodies_in_flight_have_an_end_together(said: tuple[bytes, bytes]) -> None:
+    """Each lies in memory or on the disk until it is answered."""
+    answers: list[int] = []
+
+    async def asked() -> None:
+        free = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await free.wait()
+            await Response()(scope, receive, send)
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            answers.extend([message["status"]] if "status" in message else [])
+
+        guard = Guard(app, Rules(most=100))
+        scope = {"type": "http", "path": "/", "method": "POST", "headers": [(b"host", b"localhost"), said]}
+        waiting = [asyncio.create_task(guard(scope, receive, send)) for _ in range(TOGETHER)]
+        await asyncio.sleep(0)
+        await guard(scope, receive, send)
+        assert answers == [503]
+        free.set()
+        await asyncio.gather(*waiting)
+        await guard(scope, receive, send)
+
+    asyncio.run(asked())
+    assert answers == [503] + [200] * (TOGETHER + 1)

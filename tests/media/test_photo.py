@@ -109,6 +109,8 @@ def test_of_several_frames_the_first_is_taken_and_said_so(drawn: Image.Image, op
     assert difference(photo, drawn) < 12
     assert photo.meta["frames"] == 3
     assert photo.meta["note"] == "first of 3 frames"
+
+
 @pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.png"])
 def test_frames_without_end_are_not_counted(opened: Opened, name: str) -> None:
     """Each is looked for in the file: a hundred megabytes of small ones would take minutes."""

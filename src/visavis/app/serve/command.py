@@ -54,9 +54,8 @@ def serve(
         token = secrets.token_urlsafe(24)
         say(f"token: {token}")
     try:
-        import uvicorn
-
         from visavis.app.serve.guard import Rules
+        from visavis.app.serve.wire import server
     except ModuleNotFoundError as error:
         raise missing_extra("serve", "The server") from error
     rules = Rules((host, *(name or ())), token, max_upload * 2**20)
@@ -65,11 +64,7 @@ def serve(
         say(f"http://{where}:{listening.getsockname()[1]}/  (Ctrl-C ends)")
         if host in ("0.0.0.0", "::") and not name:
             say("Clients elsewhere are answered under names that --name says: --name ADDRESS-OF-THIS-MACHINE.")
-        # limit_concurrency is left to the desk, whose answer says why; h11 is enough on one machine.
-        config = uvicorn.Config(
-            app, log_level="warning", server_header=False, timeout_keep_alive=15, timeout_graceful_shutdown=5
-        )
-        uvicorn.Server(config).run(sockets=[listening])
+        server(app).run(sockets=[listening])
 
 
 @contextlib.contextmanager

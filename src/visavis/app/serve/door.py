@@ -6,7 +6,6 @@ says of a file in a form it would copy, or fetch, before any component sees it.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from urllib.parse import parse_qs
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from visavis.app.serve.leftovers import sweep
+from visavis.app.serve.leftovers import size, sweep
 
 MOST = 2**20  # bytes of a filled-in form, whose photos are sent apart
 PAGE = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json"}
@@ -44,7 +43,7 @@ class Door:
             ):
                 await JSONResponse({"error": "There is nothing here."}, 404)(scope, receive, send)
                 return
-            if path == UPLOAD and self._held() > self.room:
+            if path == UPLOAD and _held(self.folder) > self.room:
                 # Clients read the answer only when they have sent all, which the guard has bounded.
                 while (await receive()).get("more_body"):
                     pass
@@ -59,14 +58,6 @@ class Door:
                     return
                 receive = _again(body, receive)
         await self.app(scope, receive, send)
-
-    def _held(self) -> int:
-        sweep()
-        sizes = 0
-        for path in self.folder.rglob("*"):
-            with contextlib.suppress(OSError):  # removed meanwhile
-                sizes += path.stat().st_size
-        return sizes
 
     def _form(self, body: bytes | None) -> bytes | None:
         """A form as it was understood here, so that nobody behind reads it otherwise; None for one that is refused."""
@@ -86,6 +77,11 @@ class Door:
         # Resolved, a URL with enough ".." in it is a relative path into the folder.
         own = isinstance(path, str) and Path(path).is_absolute() and Path(path).resolve().is_relative_to(self.folder)
         return own and all(map(self._own, part.values()))
+
+
+def _held(folder: Path) -> int:
+    sweep()
+    return size(folder)
 
 
 async def _whole(receive: Receive) -> bytes | None:

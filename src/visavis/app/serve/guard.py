@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DRAINED = 4  # times the largest body
+TOGETHER = 10  # largest bodies that are in flight at once
+SLOWEST = 2**14  # bytes a second of a body
+KEPT = ("/assets/", "/static/", "/svelte/")  # of the page, and of nobody: browsers may keep them
 COOKIE = "visavis_token"
 LOGIN = "/login"
 HEADERS = {
@@ -41,7 +45,7 @@ input,button{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;margin:
 @dataclass(frozen=True)
 class Rules:
     """names: hosts that this server is called beside loopback's; token: "" where everybody on this machine may ask;
-    most: bytes of a body; patience: seconds without a byte of it."""
+    most: bytes of a body; patience: seconds without a byte of it, and what all waiting for it may exceed SLOWEST by."""
 
     names: Collection[str] = ()
     token: str = ""
@@ -57,19 +61,25 @@ class Guard:
         self.names = {*LOOPBACK, *(name.lower() for name in rules.names)}
         # Browsers send a cookie to every port of a host: another server there must not see the token itself.
         self.cookie = hmac.digest(rules.token.encode(), COOKIE.encode(), "sha256").hex()
+        self.taken = 0  # bytes of the bodies in flight, as far as they are said
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        refusal = await self._refusal(scope, receive)
+        size, send = _size(scope, self.rules.most), _with_headers(send, scope["path"])
+        refusal = await self._refusal(scope, receive) or await self._full(size, receive)
         if refusal is not None:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             else:
-                await refusal(scope, receive, _with_headers(send))
+                await refusal(scope, receive, send)
             return
-        await self.app(scope, _Body(receive, self.rules), _with_headers(send))
+        self.taken += size
+        try:
+            await self.app(scope, _Body(receive, self.rules), send)
+        finally:
+            self.taken -= size
 
     async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
@@ -97,6 +107,12 @@ class Guard:
         page = scope["type"] == "http" and any(name == "accept" and "text/html" in value for name, value in headers)
         return _login_page() if page else _error(401, "The token is missing or wrong.")
 
+    async def _full(self, size: int, receive: Receive) -> Response | None:
+        if self.taken + size <= TOGETHER * self.rules.most:
+            return None
+        await self._drained(receive, [str(size)])
+        return _error(503, "Others are sending much just now; try again later.", {"retry-after": "10"})
+
     async def _drained(self, receive: Receive, lengths: Sequence[str]) -> None:
         # Clients read the answer only when they have sent all; of what has no reasonable end they hear nothing.
         if all(length.isdecimal() and int(length) <= DRAINED * self.rules.most for length in lengths):
@@ -108,15 +124,12 @@ class Guard:
         return hmac.compare_digest(given.encode(), self.rules.token.encode())
 
     async def _login(self, scope: Scope, receive: Receive) -> Response:
-        body = b""
-        while len(body) < 4096:
-            try:
-                message = await asyncio.wait_for(receive(), self.rules.patience)
-            except TimeoutError:
+        heard, body = _Body(receive, self.rules), b""
+        while len(body) < 4096 and not heard.ended:
+            message = await heard()
+            if message["type"] != "http.request":
                 return _error(408, "The token did not come.")
             body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
         (given,) = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[:1]
         if not self._is_token(given):
             await asyncio.sleep(0.5)
@@ -135,27 +148,39 @@ class _Body:
 
     def __init__(self, receive: Receive, rules: Rules) -> None:
         self.receive, self.rules, self.got, self.ended = receive, rules, 0, False
+        self.waited = 0.0  # seconds: what is done with the body in between is not the client's fault
 
     async def __call__(self) -> Message:
         if self.ended:  # from here on it is awaited whether the client leaves
             return await self.receive()
+        begun, left = time.monotonic(), self.rules.patience + self.got / SLOWEST - self.waited
         try:
-            message = await asyncio.wait_for(self.receive(), self.rules.patience)
+            message = await asyncio.wait_for(self.receive(), min(self.rules.patience, left))
         except TimeoutError:
             return {"type": "http.disconnect"}
+        self.waited += time.monotonic() - begun
         self.got += len(message.get("body", b""))
         self.ended = not message.get("more_body", False)
         # A client that sends more than it said or without saying how much is cut off as if it had gone.
         return message if self.got <= self.rules.most else {"type": "http.disconnect"}
 
 
-def _with_headers(send: Send) -> Send:
+def _size(scope: Scope, most: int) -> int:
+    """Of a body, as its client says; the largest where it does not."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"0")
+    return most if b"transfer-encoding" in headers or not length.isdigit() else int(length)
+
+
+def _with_headers(send: Send, path: str) -> Send:
+    # Photos of people must not outlive their removal here in somebody's browser.
+    more = HEADERS if path.startswith(KEPT) else {**HEADERS, "cache-control": "no-store"}
+    ours = {name.encode(): value.encode() for name, value in more.items()}
+
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [
-                *message.get("headers", ()),
-                *((name.encode(), value.encode()) for name, value in HEADERS.items()),
-            ]
+            theirs = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in ours]
+            message["headers"] = [*theirs, *ours.items()]
         await send(message)
 
     return sent
@@ -186,5 +211,5 @@ def _given(headers: Sequence[tuple[str, str]]) -> tuple[str, str]:
     return next((value[7:].strip() for value in said), ""), next(filter(None, found), "")
 
 
-def _error(status: int, sentence: str) -> Response:
-    return JSONResponse({"error": sentence}, status)
+def _error(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": sentence}, status, headers)

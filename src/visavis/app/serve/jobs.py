@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from visavis.app.serve import worker
-from visavis.app.serve.leftovers import ENDED, UPLOADS, album_called
+from visavis.app.serve.leftovers import ENDED, UPLOADS, album_called, size
 from visavis.core.errors import InputError
 from visavis.core.files import locked, write_whole
 from visavis.core.settings import private_folder, settings
@@ -25,6 +25,7 @@ from visavis.core.settings import private_folder, settings
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 RESTARTS = 3  # times that a job may have been running while the server ended, before it is given up
 GRACE = 10.0  # seconds that a cancelled job has to leave everything whole
+ROOM = 10 * 2**30  # bytes of all jobs, above which none is taken
 KEPT = 86400.0  # seconds after the end of a job
 ENDS = "Ended jobs are kept for a day; forgetting somebody ends all with photos that are not done. Begin it again."
 
@@ -104,11 +105,13 @@ class Jobs:
     def room(self) -> Iterator[tuple[str, Path]]:
         """(id, folder) of a job to come, for its uploads; gone again where it does not come to `start`.
 
-        Raises Busy where too many wait.
+        Raises Busy where too many wait, or those that are kept hold too much.
         """
         with self._change:
             if sum(job.state == "waiting" for job in self._there().values()) >= self.most:
                 raise Busy(f"{self.most} jobs are waiting already; try again later.")
+        if size(self.folder) > ROOM:
+            raise Busy("The jobs here hold too much already; remove some that have ended, or try again later.")
         id = secrets.token_urlsafe(12)
         place = private_folder(self.folder / id)
         try:

@@ -39,6 +39,15 @@ def empty() -> None:
             path.unlink(missing_ok=True)
 
 
+def size(folder: Path) -> int:
+    """Bytes of all that lies below it."""
+    found = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # removed meanwhile
+            found += path.lstat().st_size
+    return found
+
+
 def sweep(older: float = KEPT) -> None:
     """Removes what was sent to the page and not touched for so many seconds, also what never came whole."""
     for path in sorted(page_folder().rglob("*"), reverse=True):

@@ -32,6 +32,8 @@ from visavis.core.task import Task
 
 LONGEST = 2000  # characters of a text
 MOST_NUMBER = 2**53
+# Kinds of files that a browser shows; others could be pages with scripts and are for saving alone.
+SHOWN = {"image/png", "image/jpeg", "image/webp", "image/gif", "application/json", "text/plain"}
 BEAT = 15.0  # seconds after which an unchanged job is told again, so that a gone client is noticed
 
 Job_ = Annotated[str, Path(description="of a job", max_length=64)]
@@ -219,8 +221,10 @@ def _add_jobs(router: APIRouter, desk: Desk) -> None:
         path = desk.jobs.files(id).get(name)
         if path is None:
             raise HTTPException(404, "The job wrote no such file.")
-        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        return FileResponse(path, media_type=kind)
+        kind = mimetypes.guess_type(path.name)[0]
+        if kind in SHOWN:
+            return FileResponse(path, media_type=kind)
+        return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
 
 async def _events(desk: Desk, job: Job, request: Request) -> AsyncIterator[str]:

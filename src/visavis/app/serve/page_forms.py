@@ -31,7 +31,7 @@ from visavis.core.task import Task
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 PAUSE = 0.3  # seconds between two looks at a job
-BEAT = 5.0  # seconds after which something is said of an unchanged job: only then does Gradio ask who has left
+BEAT = 15.0  # seconds after which something is said of an unchanged job: only then does Gradio ask who has left
 Told = Callable[[Mapping[str, Any], Sequence[Shown]], str]
 """HTML of a document. photos: what it tells of, where these came from uploads or folders."""
 

@@ -15,7 +15,7 @@ class Wire(H11Protocol):
 
     patience = 30.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.late = self._timer()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ pytest.importorskip("diffusers")
 
 from visavis.bases.autoencoder.model import autoencoder, fold  # noqa: E402
 from visavis.bases.load import read  # noqa: E402
+from visavis.core.errors import InputError  # noqa: E402
 
 STRANGER = """
 import sys
@@ -43,6 +45,18 @@ def test_its_files_are_small_and_its_numbers_half(nano: Path) -> None:
             names = file.keys()
             kinds.setdefault(path.parent.name, set()).update(file.get_slice(name).get_dtype() for name in names)
     assert kinds == {"unet": {"F16"}, "vae": {"F16"}, "text_encoder": {"F32"}}
+
+
+@pytest.mark.parametrize(("part", "gone"), [("unet", "conv_in.weight"), ("text_encoder", "final_layer_norm.bias")])
+def test_weights_that_a_file_lacks_are_named_not_made_up(part: str, gone: str, sd15: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    top = tmp_path / "base"
+    shutil.copytree(sd15, top)
+    (path,) = (top / part).glob("*.safetensors")
+    save_file({k: v for k, v in load_file(path).items() if not k.endswith(gone)}, path, {"format": "pt"})
+    with pytest.raises(InputError, match=rf"{part} lacks the weights \S*{gone}, which"):
+        read(top)
 
 
 def test_no_file_tells_where_a_part_came_from(nano: Path, tmp_path: Path) -> None:

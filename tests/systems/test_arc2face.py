@@ -170,6 +170,11 @@ def test_a_folder_that_is_none_is_told_what_it_lacks(
     with pytest.raises(RefusedError):
         use.load(spec)
     monkeypatch.delenv("VISAVIS_LICENCE")
+    state = torch.load(authors / "encoder" / "pytorch_model.bin")
+    gone = next(key for key in state if "fc1.weight" in key)
+    torch.save({key: value for key, value in state.items() if key != gone}, authors / "encoder" / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"encoder lacks the weights \S*fc1\.weight"):
+        use.load(spec)
     torch.save({"a": use.Ready}, authors / "encoder" / "pytorch_model.bin")  # more than tensors
     with pytest.raises(InputError, match="cannot be read"):
         use.load(spec)

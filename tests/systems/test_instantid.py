@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
 from tests.systems.conftest import QUICK  # noqa: E402
 
 import visavis as vv  # noqa: E402
@@ -150,6 +151,12 @@ def test_a_folder_that_is_none_is_told_what_it_lacks(sd15: Path, nano: Path, tmp
     other = read(nano)
     with pytest.raises(InputError, match="does not fit this base"):
         published.load(top, other.unet, other.text_encoder)
+    path = top / "ControlNetModel" / "diffusion_pytorch_model.safetensors"
+    state = load_file(path)
+    save_file({key: value for key, value in state.items() if key != "conv_in.weight"}, path)
+    with pytest.raises(InputError, match=r"ControlNetModel lacks the weights conv_in\.weight"):
+        published.load(top, (fresh := read(sd15)).unet, fresh.text_encoder)
+    save_file(state, path)
     (top / "ip-adapter.safetensors").write_text("version https://git-lfs.github.com/spec/v1")  # fetched it is not
     with pytest.raises(InputError, match="is no safetensors file"):
         published.load(top, *parts)

@@ -450,7 +450,7 @@ def test_the_authors_layout_makes_pictures_of_up_to_four(
         ({"boxes": "0,0,600,512"}, "512 x 512 px"),
         ({"recogniser": ""}, "--recogniser"),
         ({"tower": ""}, "--tower"),
-        ({"tower": str(authors)}, "no folder of SigLIP"),
+        ({"tower": str(authors)}, "cannot be read"),
     ):
         with pytest.raises(InputError, match=says):
             vv.create.portrait(person, "a man", **options | wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -126,15 +127,31 @@ def read(folder: Path) -> Any:
     missing = [name for name in _parts(index) if not (folder / name).is_dir()]
     if missing:
         raise InputError(f"{folder} lacks {', '.join(missing)}, which its model_index.json names.")
+    options = {"dtype": torch.float32, "use_safetensors": True}
+    models = {name: whole(kind, folder / name, **options) for name, kind in _models(index)}
     try:
         with quiet():
-            options = {"dtype": torch.float32, "local_files_only": True, "use_safetensors": True}
-            made = DiffusionPipeline.from_pretrained(folder, **options)
+            made = DiffusionPipeline.from_pretrained(folder, local_files_only=True, **models, **options)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise InputError(f"{folder} cannot be read: {' '.join(str(error).split())[:200]}") from error
     made.set_progress_bar_config(disable=True)
     asked_threads()
     return made.to(settings().device)
+
+
+def whole(kind: Any, folder: Path, **options: Any) -> Any:
+    """A model of diffusers or transformers from its folder. Raises InputError for what cannot be read, and where the
+    files lack weights: both libraries would only warn and begin them at random."""
+    try:
+        with quiet():
+            made, told = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
+    except Exception as error:  # both have many ways to say that a file is not what it should be
+        raise InputError(f"{folder} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    lacking = sorted(told["missing_keys"])
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise InputError(f"{folder} lacks the weights {lacking[0]}{more}, which its config.json asks for.")
+    return made
 
 
 def hub(name: str) -> Path:
@@ -165,3 +182,12 @@ def hub(name: str) -> Path:
 
 def _parts(index: dict[str, Any]) -> Sequence[str]:
     return [name for name, value in index.items() if isinstance(value, list) and value and value[0] is not None]
+
+
+def _models(index: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name in _parts(index):
+        library, kind = index[name]
+        if library in ("diffusers", "transformers"):
+            found = getattr(importlib.import_module(library), str(kind), None)
+            if isinstance(found, type) and issubclass(found, torch.nn.Module):
+                yield name, found

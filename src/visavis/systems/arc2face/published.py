@@ -8,7 +8,7 @@ from typing import Any
 from diffusers import UNet2DConditionModel
 from transformers import CLIPTextModel
 
-from visavis.bases.quiet import quiet
+from visavis.bases.load import whole
 from visavis.core import weights
 from visavis.core.errors import InputError
 from visavis.systems.arc2face.model import Arc2Face
@@ -23,12 +23,8 @@ def load(folder: str, pipeline: Any) -> Arc2Face:
         if not (top / name / "config.json").is_file() or not any((top / name / file).is_file() for file in files):
             raise InputError(f"{top / name} lacks config.json or {' or '.join(files)}: is {top} the authors' folder?")
         weights.allow_folder(top / name)
-    try:
-        with quiet():
-            text = CLIPTextModel.from_pretrained(top / "encoder", local_files_only=True, weights_only=True)
-            unet = UNet2DConditionModel.from_pretrained(top / "arc2face", local_files_only=True)
-    except Exception as error:  # both libraries have many ways to say that a file is not what it should be
-        raise InputError(f"{top} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    text = whole(CLIPTextModel, top / "encoder", weights_only=True)
+    unet = whole(UNet2DConditionModel, top / "arc2face")
     if unet.config.in_channels != pipeline.unet.config.in_channels:
         raise InputError(f"{top} was made for another base than this one: other latents.")
     return Arc2Face(text.float(), unet.float(), pipeline.tokenizer, padded=True)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from visavis.bases.load import whole
 from visavis.bases.quiet import quiet
 from visavis.core.errors import InputError
 from visavis.systems.instantid.model import InstantID
@@ -35,12 +36,10 @@ def load(folder: Path, unet: Any, text: Any) -> InstantID:
         made = InstantID(unet, text, length, tokens, dim, depth, heads)
         made.projector.load_state_dict(projector)
         made.adapter.load_state_dict(adapter)
-        with quiet():
-            net = ControlNetModel.from_pretrained(folder / NET, local_files_only=True)
-        made.identity_net.network = net.float()
+        made.identity_net.network = whole(ControlNetModel, folder / NET).float()
     except (KeyError, ValueError, IndexError) as error:
         raise InputError(f"{folder}/{ADAPTER} lacks {error}: is it the authors' file?") from error
-    except (RuntimeError, OSError) as error:
+    except RuntimeError as error:
         said = " ".join(str(error).split())[:200]
         raise InputError(f"{folder} does not fit this base: {said}") from error
     return made

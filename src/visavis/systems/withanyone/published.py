@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visavis.bases import who
-from visavis.bases.load import Base
-from visavis.bases.quiet import quiet
+from visavis.bases.load import Base, whole
 from visavis.blocks.identity.attention import Boxes, MaskedAttention, box_mask
 from visavis.blocks.identity.projector import MlpProjector
 from visavis.blocks.images import to_tensor
@@ -118,11 +117,7 @@ class Ready:
         self.module = load(folder, getattr(base.pipeline, "transformer", None)).to(base.pipeline.device)
         if not options.tower:
             raise InputError("The authors' weights read SigLIP's patches [256, 768]: name its folder by --tower.")
-        try:
-            with quiet():
-                tower = SiglipVisionModel.from_pretrained(Path(options.tower).expanduser(), local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{options.tower} is no folder of SigLIP: {' '.join(str(error).split())[:160]}") from error
+        tower = whole(SiglipVisionModel, Path(options.tower).expanduser())
         self.tower = tower.eval().to(base.pipeline.device)
 
     def check(self, asked: Asked) -> None:

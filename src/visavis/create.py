@@ -40,14 +40,24 @@ def portrait(
     person: a photo, a face that `look` found, or somebody of an album; more: further photos of them; beside: of other
     people in the same picture. face: which face of the photo, from 1 (0: the main one). base: in place of the system's
     own: a folder in diffusers' layout, or OWNER/NAME@REVISION of a hub. published: a folder with the authors' weights.
-    album: where consents are looked up, left out: the one of the settings. options: of the system (`visavis card`).
+    album: where consents are looked up, left out: the person's, else the one of the settings. options: of the system
+    (`visavis card`).
+
     Raises InputError for what cannot be used, RefusedError for want of consent or of permissive terms.
     """
     from visavis.app.library import photos_of
+    from visavis.core.errors import InputError
+    from visavis.core.settings import settings
     from visavis.people.persons import Person
     from visavis.run.runner import portraits
 
-    shown: Sequence[Any] = photos_of(person) if isinstance(person, Person) else [person]
+    shown: Sequence[Any] = [person]
+    named = list[int]()
+    if isinstance(person, Person):
+        own = person.album or settings().album
+        if album not in (None, own):
+            raise InputError(f"{person.called} is of the album {own}, where their consent is: leave `album` out.")
+        shown, album, named = photos_of(person), own, [person.id]
     inputs = CreatePortrait(
         person=shown[0],
         prompt=prompt,
@@ -63,9 +73,7 @@ def portrait(
         guidance=guidance,
         no_consent_check=not consent_check,
     )
-    where = album or (person.album or None if isinstance(person, Person) else None)
-    named = [person.id] if isinstance(person, Person) and where == (person.album or None) else []
-    return list(portraits(inputs, options, album=where, named=named).pictures())
+    return list(portraits(inputs, options, album=album, named=named).pictures())
 
 
 def identity(

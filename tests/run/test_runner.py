@@ -310,6 +310,37 @@ def test_whom_the_caller_names_is_asked_whatever_the_photos_show(
         portraits_of(inputs, album=tmp_path / "family.db", named=[person.id])
 
 
+def test_somebody_of_an_album_is_drawn_from_their_photos_with_the_consent_given_there(
+    toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path
+) -> None:
+    with vv.Album(tmp_path / "family.db") as opened:
+        person = opened.person("Barack", [portraits["obama"], portraits["obama2"]], consent="a card")
+    (made,) = vv.create.portrait(person, "smiling", system="toy", n=1)
+    assert made.facts["consent"][0]["state"] == "given" and made.likeness is not None and made.likeness > 0.8
+    with vv.Album(tmp_path / "other.db") as opened:
+        opened.people()
+    with pytest.raises(InputError, match=r"Barack is of the album \S*family\.db, where their consent is"):
+        vv.create.portrait(person, "smiling", system="toy", n=1, album=str(tmp_path / "other.db"))
+    with vv.Album(tmp_path / "family.db") as opened:
+        opened.person("Barack", consent="a card", until=date.today() - timedelta(1))
+        (person,) = opened.people()
+    with pytest.raises(RefusedError, match="the consent of Barack ended"):
+        vv.create.portrait(person, "smiling", system="toy", n=1)
+
+
+def test_an_album_that_is_named_and_not_there_switches_no_check_off(
+    toy: None, home: Path, portraits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = r"There is no album \S*famliy\.db, so that no consent can be looked up"
+    with pytest.raises(InputError, match=says):
+        portraits_of(asked(portraits["obama"]), album=tmp_path / "famliy.db")
+    monkeypatch.setenv("VISAVIS_ALBUM", str(tmp_path / "famliy.db"))
+    with pytest.raises(InputError, match=says):
+        portraits_of(asked(portraits["obama"]))
+    (consent,) = portraits_of(asked(portraits["obama"], no_consent_check=True)).consents
+    assert consent.state == "not checked"
+
+
 def test_a_system_that_cannot_be_read_is_named_and_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

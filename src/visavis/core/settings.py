@@ -17,6 +17,7 @@ from visavis.core.errors import InputError
 
 Device = Literal["cpu", "cuda"]
 MAX_PIXELS = 256_000_000
+ALBUM = "album.db"
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,13 @@ def settings() -> Settings:
         peers=_folder("VISAVIS_PEERS", peers) if peers else None,
         max_pixels=_positive("VISAVIS_MAX_PIXELS", MAX_PIXELS),
         commercial=licence == "commercial",
-        album=env("VISAVIS_ALBUM") or str(data / "album.db"),
+        album=env("VISAVIS_ALBUM") or str(data / ALBUM),
     )
+
+
+def own_album() -> str:
+    """Where the album lies that nobody had to name."""
+    return str(settings().data / ALBUM)
 
 
 def without_password(place: str) -> str:

@@ -9,8 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from visavis.core.errors import RefusedError
-from visavis.core.settings import settings
+from visavis.core.errors import InputError, RefusedError
+from visavis.core.settings import own_album, settings
 from visavis.core.types import Face
 from visavis.faces.analyse import embed_faces
 from visavis.faces.score import DIFFERENT, FLOOR_COVERED, calibration
@@ -61,10 +61,15 @@ def look_up(
 
     album: path or URL; None: the one of the settings. named: numbers of people in it who are meant, whatever the
     photos show. Where the album has somebody and no consent, or one that has run out, `ask` decides; without it, or
-    where the answer is no, RefusedError is raised.
+    where the answer is no, RefusedError is raised; InputError where somebody named an album that is not there.
     """
     where = settings().album if album is None else os.fspath(album)
     if "://" not in where and not Path(where).expanduser().exists():
+        if where != own_album():
+            raise InputError(
+                f"There is no album {where}, so that no consent can be looked up: add photos to it, "
+                "name another one, or leave the check out with --no-consent-check."
+            )
         return [Consent("not on record") for _ in groups]
     store = Store(where)
     try:

@@ -57,6 +57,7 @@ def test_a_copy_is_more_like_the_person_than_grey(place: Path) -> None:
     assert abs(figures["likeness.without"]["value"]) < 0.05
     assert figures["effect"]["low"] > 0 and figures["effect"]["n"] == 3 and "effect.seed_0" not in figures
     assert made["notes"][0] == "verdict: holds" and "nothing is learnt, so that no seeds vary" in made["notes"]
+    assert "consent: research set (identity of CelebA), looked up in no album" in made["notes"]
     card = subprocess.run(
         [sys.executable, "-m", "visavis", "card", "toy"],
         cwd=place,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from visavis.bench.arms import _precision
-from visavis.bench.claims import decided, drawn, verdict
+from visavis.bench.claims import decided, drawn, finding, verdict
+from visavis.bench.figures import Figure, write
 from visavis.bench.pairs import Pair, Pooled, prompts, scored
 from visavis.bench.people import Cosines
 from visavis.faces.analyse import find_faces
@@ -86,6 +87,15 @@ def test_an_idea_holds_where_it_copies_less() -> None:
     assert decided("copy_paste", [less, more]) == "holds" and decided("copy_paste", [more, less]) == "reversed"
     likeness = [[{"likeness": one["copy_paste"]} for one in arm] for arm in (less, more)]
     assert decided("likeness", likeness) == "reversed" and decided("copy_paste", [less, less]) == "null"
+
+
+def test_a_verdict_names_its_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    price = "likeness to the other photo is not shown to be non-inferior: lower end -0.028, margin -0.02"
+    figures = [Figure("effect", -0.02, -0.03, -0.01, "copy_paste", "lower", 9)]
+    for notes, words in ((["verdict: holds", price], f"; {price}"), (["verdict: holds"], "to -0.010)")):
+        found = finding(write("toy", figures, seed=0, started=0, notes=notes))
+        assert found.words.startswith("holds (effect on copy_paste -0.020") and found.words.endswith(words)
 
 
 def test_a_picture_of_the_reference_copies_and_one_of_the_truth_does_not(portraits: dict[str, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ pytest.importorskip("diffusers")
 
 from tests.systems.conftest import QUICK  # noqa: E402
 
-from visavis.bench.arms import trained  # noqa: E402
+from visavis.bench.arms import losses, trained  # noqa: E402
 from visavis.core import registry  # noqa: E402
 from visavis.core.errors import InputError  # noqa: E402
 
@@ -29,5 +30,7 @@ def test_arms_differ_by_idea_and_seed_alone(faces: Path, nano: Path, home: Path)
     assert [config.pop("people") for config in told] == [0, 0, 6, 6]
     assert [config["schedule"].pop("seed") for config in told] == [0, 1, 0, 1]
     assert all(config == told[0] for config in told) and told[0]["schedule"]["precision"] != "auto"
+    for _, path in made:
+        assert re.fullmatch(r"training .*diffusion [\d.]+.*; held-out loss [\d.]+", losses(path.parent))
     with pytest.raises(InputError, match="ended early"):  # of other settings: not what lies there
         list(trained(card, claim, [*settings, "align=0"], 8))

@@ -128,7 +128,9 @@ def read(folder: Path) -> Any:
     if missing:
         raise InputError(f"{folder} lacks {', '.join(missing)}, which its model_index.json names.")
     options = {"dtype": torch.float32, "use_safetensors": True}
-    models = {name: whole(kind, folder / name, **options) for name, kind in _models(index)}
+    with quiet():
+        kinds = dict(_models(index))
+    models = {name: whole(kind, folder / name, **options) for name, kind in kinds.items()}
     try:
         with quiet():
             made = DiffusionPipeline.from_pretrained(folder, local_files_only=True, **models, **options)

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from visavis.core.card import Card, Claim
 from visavis.core.errors import InputError
 from visavis.core.progress import say
@@ -38,6 +40,18 @@ def trained(card: Card, claim: Claim, settings: Sequence[str], samples: int) -> 
             made.append((arm, run_folder(name) / "best.safetensors"))
     _train(card.slug, runs)
     yield from made
+
+
+def losses(run: Path) -> str:
+    """What a run's training came to: its mean losses over the second half, and that of photos it did not see."""
+    from visavis.training.checkpoint import Metrics
+
+    rows = Metrics(run / "metrics.jsonl").read()
+    seen = [row for row in rows if "rate" in row]
+    names = [name for name in seen[-1] if name not in ("step", "rate", "samples_per_second")]
+    means = (f"{name} {np.mean([row[name] for row in seen[len(seen) // 2 :]]):.4f}" for name in names)
+    held_out = next(row["val.score"] for row in reversed(rows) if "val.score" in row)
+    return f"training {', '.join(means)}; held-out loss {-held_out:.4f}"
 
 
 def _precision(slug: str, runs: str, settings: Sequence[str]) -> str:

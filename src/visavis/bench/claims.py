@@ -18,11 +18,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.bench.arms import SEEDS, trained
-from visavis.bench.figures import Figure, results_folder, values_of, write
+from visavis.bench.arms import SEEDS, losses, trained
+from visavis.bench.figures import Better, Figure, results_folder, values_of, write
 from visavis.bench.obeyed import followed
 from visavis.bench.pairs import Pair, copying, pairs
 from visavis.bench.people import DRAWS, RESEARCH, Somebody, cosines, drawn_people, gallery, people
+from visavis.bench.plain import Told
 from visavis.core import registry
 from visavis.core.card import STEPS, Card, Claim, Ready, Spec
 from visavis.core.config import changed
@@ -31,7 +32,8 @@ from visavis.core.progress import say
 
 SAMPLES, NOISES = 20_000, 2
 QUICK = 64  # samples that show that it runs, not what it finds
-LESS = ("copy_paste",)  # measures of which less is better
+BETTER: dict[str, Better] = {"copy_paste": "lower", "sim_ref": "neither"}  # of the measures; higher unless named
+PRICE = "likeness to the other photo"
 MARGIN = 0.02  # of cosine, by which likeness to the other photo may fall
 Verdict = Literal["holds", "null", "reversed"]
 
@@ -64,42 +66,61 @@ def run(slug: str, quick: bool = False, settings: Sequence[str] = ()) -> Path:
         _budget(card, samples)
     shown, notes = _shown(claim, 4 if quick else 0)
     arms = list[list[dict[str, Measured]]]()
-    for arm, ready in _loaded(card, claim, settings, samples):
-        measured, said = _measured(ready, claim, shown, 1 if quick else NOISES)
+    noises = 1 if quick else NOISES
+    for arm, ready, told in _loaded(card, claim, settings, samples):
+        measured, said = _measured(ready, claim, shown, noises)
         if arm == len(arms):
             arms.append([])
         arms[arm].append(measured)
+        said += [told] if told else []
         notes += [f"{claim.arms[arm]}, seed {len(arms[arm]) - 1}: {sentence}" for sentence in said]
     said = [f"verdict: {decided(claim.measure, arms)}", claim.question]
     said += [f"with: {claim.arms[0]}; without: {claim.arms[1]}", claim.expected]
     if "sim_gt" in arms[0][0]:
         _, low, _ = _effects("sim_gt", arms)
         inferior = "is non-inferior" if low > -MARGIN else "is not shown to be non-inferior"
-        notes.append(f"likeness to the other photo {inferior}: lower end {low:.3f}, margin {-MARGIN}")
+        notes.append(f"{PRICE} {inferior}: lower end {low:.3f}, margin {-MARGIN}")
     figures = [figure for name in arms[0][0] for figure in _figures(name, arms, name != claim.measure)]
+    if claim.measure == "obeyed":
+        figures.append(_foundation(card, claim, settings, shown, noises))
     name = f"claims/{slug}-quick" if quick else f"claims/{slug}"
     notes += [f"pictures of {STEPS} steps", RESEARCH]
     notes.append(f"{samples} samples an arm and seed" if card.trains else "nothing is learnt, so that no seeds vary")
     return write(name, figures, seed=0, started=started, notes=[*said, *notes])
 
 
-def _loaded(card: Card, claim: Claim, settings: Sequence[str], samples: int) -> Iterator[tuple[int, Ready]]:
-    """The number of each arm with its system; trained, once for each seed."""
-    base = next((text.partition("=")[2] for text in settings if text.startswith("base=")), "")
+def _loaded(card: Card, claim: Claim, settings: Sequence[str], samples: int) -> Iterator[tuple[int, Ready, str]]:
+    """The number of each arm with its system and what its training came to; trained, once for each seed."""
+    base = _base(settings)
     if not card.trains:
         for arm, (slug, *told) in enumerate(claim.made):
             one = registry.card(slug)
             options = changed(one.options(), told)
-            yield arm, registry.part(slug, "use").load(Spec(base or one.base, options))
+            yield arm, registry.part(slug, "use").load(Spec(base or one.base, options)), ""
         return
     for arm, best in trained(card, claim, settings, samples):
-        yield arm, registry.part(card.slug, "use").load(Spec(base or card.base, card.options(), run=str(best)))
+        ready = registry.part(card.slug, "use").load(Spec(base or card.base, card.options(), run=str(best)))
+        yield arm, ready, losses(best.parent)
+
+
+def _base(settings: Sequence[str]) -> str:
+    return next((text.partition("=")[2] for text in settings if text.startswith("base=")), "")
+
+
+def _foundation(card: Card, claim: Claim, settings: Sequence[str], shown: Sequence[Any], noises: int) -> Figure:
+    """What the base alone obeys, told of the person what one would tell: more no cure can bring back."""
+    from visavis.bases.load import base
+
+    name = _base(settings) or card.base or registry.card(claim.made[1][0]).base
+    made = gallery(Told(base(name)), shown, claim.prompts, noises, steps=STEPS)
+    found = followed(made, _captions(claim, noises))
+    return Figure("obeyed.base", found.value(), *found.interval(), "obeyed", "neither", found.people)
 
 
 def decided(name: str, arms: Arms) -> Verdict:
     """By one measure."""
     effects, low, high = _effects(name, arms)
-    if name in LESS:
+    if BETTER.get(name) == "lower":
         effects, low, high = [-effect for effect in effects], -high, -low
     return verdict(effects, low, high)
 
@@ -114,8 +135,8 @@ def _effects(name: str, arms: Arms) -> tuple[list[float], float, float]:
 def _figures(name: str, arms: Arms, beside: bool) -> list[Figure]:
     """beside: this does not decide, and its effect is named after it."""
     effects, low, high = _effects(name, arms)
-    effect, better = f"{name}.effect" if beside else "effect", "lower" if name in LESS else "higher"
-    how: dict[str, Any] = {"unit": name, "better": better}
+    effect = f"{name}.effect" if beside else "effect"
+    how: dict[str, Any] = {"unit": name, "better": BETTER.get(name, "higher")}
     count = arms[0][0][name].people
     figures = [Figure(effect, float(np.mean(effects)), low, high, n=count, **how)]
     if len(effects) > 1:
@@ -146,7 +167,7 @@ def drawn(with_: Sequence[Measured], without: Sequence[Measured], seed: int = 0)
 @dataclass(frozen=True)
 class Finding:
     """What a claim's results file says. verdict: of the paper's idea here; effect: with it less without, of `measure`,
-    with its 95 % interval."""
+    with its 95 % interval; price: what it may have cost, "" where nothing else could be lost."""
 
     slug: str
     verdict: Verdict
@@ -154,10 +175,12 @@ class Finding:
     low: float
     high: float
     measure: str
+    price: str = ""
 
     @property
     def words(self) -> str:
-        return f"{self.verdict} (effect on {self.measure} {self.effect:.3f}, 95 % {self.low:.3f} to {self.high:.3f})"
+        said = f"{self.verdict} (effect on {self.measure} {self.effect:.3f}, 95 % {self.low:.3f} to {self.high:.3f})"
+        return f"{said}; {self.price}" if self.price else said
 
 
 def finding(path: Path) -> Finding:
@@ -165,7 +188,8 @@ def finding(path: Path) -> Finding:
     made = json.loads(path.read_text("utf-8"))
     effect = next(figure for figure in made["figures"] if figure["name"] == "effect")
     found: Any = made["notes"][0].removeprefix("verdict: ")
-    return Finding(path.stem, found, effect["value"], effect["low"], effect["high"], effect["unit"])
+    price = next((note for note in made["notes"] if note.startswith(PRICE)), "")
+    return Finding(path.stem, found, effect["value"], effect["low"], effect["high"], effect["unit"], price)
 
 
 def verdict_of(slug: str, folder: Path | None = None) -> str | None:
@@ -190,9 +214,14 @@ def _measured(ready: Ready, claim: Claim, shown: Sequence[Any], noises: int) -> 
         return {name: getattr(found, name) for name in ("copy_paste", "sim_gt", "sim_ref")}, said
     made = gallery(ready, shown, claim.prompts, noises, steps=STEPS)
     measured: dict[str, Measured] = {"likeness": cosines(made, shown)}
-    if claim.measure == "obeyed":
-        measured["obeyed"] = followed(made, [prompt for prompt in claim.prompts for _ in range(noises)])
+    if any(claim.prompts):
+        measured["obeyed"] = followed(made, _captions(claim, noises))
     return measured, []
+
+
+def _captions(claim: Claim, noises: int) -> list[str]:
+    """Of one person's pictures."""
+    return [prompt for prompt in claim.prompts for _ in range(noises)]
 
 
 def _budget(card: Card, samples: int) -> None:

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from visavis.core.settings import private_folder, settings, usable_cores
 from visavis.media.write import write_bytes
 
+Better = Literal["higher", "lower", "neither"]
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -30,7 +32,7 @@ class Figure:
     low: float | None = None
     high: float | None = None
     unit: str = "share"
-    better: Literal["higher", "lower", "neither"] = "higher"
+    better: Better = "higher"
     n: int | None = None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from visavis.core.card import Asked, Drawn, Progress
+from visavis.core.catalogue import Terms
 from visavis.core.types import Face
 from visavis.faces.attributes import raw
 
@@ -17,7 +18,7 @@ TUNED = 30.0  # seconds for each person
 class Told:
     """The plain baseline: nano, told the person's gender presentation and age alone."""
 
-    terms = "permissive"
+    terms: Terms = "permissive"
 
     def __init__(self, base: Any) -> None:
         self.base = base

@@ -59,7 +59,8 @@ def _claim(card: Card) -> str:
     found = _found(results / "claims" / f"{card.slug}.json")
     if found is None:
         return f"<h4>Claim</h4>{question}{arms}{say.paragraph('Here: not measured yet.')}"
-    return f"<h4>Claim: {escape(VERDICTS[found.verdict])}</h4>{question}{plot(found)}{arms}"
+    price = say.paragraph(found.price.capitalize()) if found.price else ""
+    return f"<h4>Claim: {escape(VERDICTS[found.verdict])}</h4>{question}{plot(found)}{price}{arms}"
 
 
 def _found(path: Path) -> Finding | None:

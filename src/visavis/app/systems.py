@@ -19,7 +19,10 @@ from visavis.core.settings import settings
 from visavis.core.task import forms_of
 
 # What a card tells of all that `visavis bench create` measured.
-TOLD = ("likeness", "prompt_accuracy", "copy_paste", "diversity", "same_person_pairs", "seconds", "megabytes")
+TOLD = (
+    *("likeness", "prompt_accuracy", "copy_paste", "diversity", "same_person_pairs"),
+    *("same_person_pairs.photos_threshold", "seconds", "megabytes"),
+)
 
 
 def systems(
@@ -106,7 +109,7 @@ def lines(chosen: Card) -> list[str]:
         made += ["", "| measured (`visavis results create`) | value | 95 % |", "|---|---|---|"]
         for figure in row["figures"]:
             span = "" if figure["low"] is None else f"{figure['low']:.3g} to {figure['high']:.3g}"
-            made.append(f"| {figure['name'].replace('_', ' ')} | {figure['value']:.3g} | {span} |")
+            made.append(f"| {figure_words(figure['name'])} | {figure['value']:.3g} | {span} |")
     if claim:
         found = verdict_of(chosen.slug, _results()) or "not run"
         made += ["", f"**Claim.** {claim.question} With: {claim.arms[0]}; without: {claim.arms[1]}."]
@@ -134,6 +137,11 @@ def facts(chosen: Card) -> dict[str, Any]:
         "figures": _figures(chosen.slug),
         "claim": chosen.claim and asdict(chosen.claim),
     }
+
+
+def figure_words(name: str) -> str:
+    """For people: `same_person_pairs.photos_threshold` as `same person pairs, photos threshold`."""
+    return name.replace(".", ", ").replace("_", " ")
 
 
 def _results() -> Path | None:

@@ -136,6 +136,7 @@ def _figures(name: str, made: Gallery, shown: Sequence[Somebody]) -> list[Figure
     n, some = len(shown), by_hash([somebody.name for somebody in shown], FIFTY)
     among = Cosines(found.made[np.ix_(some, some)], found.shown[np.ix_(some, some)])
     shares = bootstrap(copied, units=units)
+    each = np.repeat(np.arange(n), len(made.found) // n)
     return [
         Figure(f"{name}.likeness", found.likeness(), *found.interval(), "likeness", "higher", n),
         Figure(f"{name}.likeness.fifty", among.likeness(), *among.interval(), "likeness", "higher", int(some.sum())),
@@ -145,7 +146,7 @@ def _figures(name: str, made: Gallery, shown: Sequence[Somebody]) -> list[Figure
         Figure(f"{name}.diversity", float(varied.mean()), *bootstrap(varied, units=whose), "looks", n=len(varied)),
         Figure(f"{name}.alike", _alike(made), unit="cosine", better="neither"),
         *_pairs(name, made),
-        Figure(f"{name}.face_found", float(made.found.mean()), *bootstrap(made.found), n=len(made.found)),
+        Figure(f"{name}.face_found", float(made.found.mean()), *bootstrap(made.found, units=each), n=len(made.found)),
         *_size(name),
     ]
 

@@ -1,7 +1,8 @@
 """`visavis bench learning SLUG=RUN ...`: likeness over training samples, as the runs wrote it down while they went on.
 
-By recogniser A, of people left out of the training: the judge is not asked before the weights are final. A takes part
-in the training of most systems, so that its numbers are higher than the judge's will be.
+The cosine of recogniser A between a picture and the photo that was shown, of people left out of the training: the judge
+is not asked before the weights are final. A takes part in the training, and no other photo of the person is looked at,
+so that `visavis bench create` alone says how like somebody the pictures are.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def run(named: Sequence[str]) -> None:
             raise InputError(f"{text} is not SLUG=RUN, as in instantid=my-run.")
         curves[slug], _ = _stages(run_folder(name))
     figures = [
-        Figure(f"{slug}.likeness_a.{samples}", value, unit="likeness", better="neither")
+        Figure(f"{slug}.likeness_a.{samples}", value, unit="cosine", better="neither")
         for slug, stages in curves.items()
         for points in stages
         for samples, value in points
@@ -70,7 +71,7 @@ def _draw(curves: dict[str, list[Points]]) -> None:
         for points in filter(None, stages):
             axes.plot(*zip(*points, strict=True), "o-", color=f"C{number}", markersize=3, label=slug)
             slug = "_"  # a name once in the legend
-    axes.set(xlabel="training samples", ylabel="likeness by recogniser A", xlim=(0, None), ylim=(0, None))
+    axes.set(xlabel="training samples", ylabel="cosine by A to the photo shown", xlim=(0, None), ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
     out = io.BytesIO()

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from visavis.core.catalogue import Terms
 from visavis.core.types import Face, Pixels
 
-# Of the sampler, where nothing else is asked: on nano 20 are no nearer to person or prompt, and take twice as long.
+# Of the sampler, where nothing else is asked; `create faces` takes 20.
 STEPS = 10
 GUIDANCE = 4.0
 

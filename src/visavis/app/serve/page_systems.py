@@ -8,6 +8,7 @@ from pathlib import Path
 
 from visavis.app.serve import page_words as say
 from visavis.app.systems import facts as facts_of
+from visavis.app.systems import figure_words
 from visavis.bench.claims import Finding, finding
 from visavis.bench.figures import measured_folder
 from visavis.core import registry
@@ -31,7 +32,7 @@ def _card(card: Card) -> str:
         ("Does", ", ".join(card.tasks)),
         ("Base", card.base or "none"),
         *([("Trained on", row["trained_on"])] if row["bytes"] else ()),
-        *((f"Measured {one['name'].replace('_', ' ')}", f"{one['value']:.3g}") for one in row["figures"]),
+        *((f"Measured {figure_words(one['name'])}", f"{one['value']:.3g}") for one in row["figures"]),
     ]
     return (
         f'<article class="vv-card" aria-label="{escape(card.slug)}"><h3>{escape(card.slug)}</h3>'

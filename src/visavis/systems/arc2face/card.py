@@ -23,7 +23,8 @@ CARD = Card(
     limits=(
         "It hears no words: n pictures differ by chance alone. 128 px, one face, near-frontal. It saw some 23,000 "
         "people where the paper's saw a million: expect a cousin. Not the paper's: its text encoder begins anew, and "
-        "in training the UNet's middle predicts what of recogniser A's maps tells people apart."
+        "in training the UNet's middle predicts what of recogniser A's maps tells people apart. One photo a person: "
+        "here many people and many photos cannot be told apart, and nano has seen them all before."
     ),
     base="nano",
     options=Options,

@@ -30,8 +30,8 @@ CARD = Card(
         "simulation of group photos. Recogniser A's map stands in for the paper's image tower. Pairs of photos come "
         "from fewer than 200 people where the paper's come from some 25,000. The authors' layout (beside FLUX.1) is "
         "tested; it was not run with the published weights here. Not the paper's: in training the UNet's "
-        "middle predicts what of recogniser A's maps tells people apart, and both identity losses weigh 0.05 and 0.01: "
-        "at the paper's 0.1, faces crumple."
+        "middle predicts what of recogniser A's maps tells people apart, and both identity losses weigh 0.05 and 0.01 "
+        "where the paper's weigh 0.1."
     ),
     base="nano",
     most_people=4,

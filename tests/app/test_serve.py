@@ -410,7 +410,8 @@ def test_connections_that_ask_for_nothing_are_closed(monkeypatch: pytest.MonkeyP
                         wire.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" if begun else b"")
                         heard = b""
                         while begun and not heard.endswith(b"\r\n\r\nin"):
-                            assert (more := wire.recv(4096))
+                            more = wire.recv(4096)
+                            assert more
                             heard += more
                         time.sleep(0.8 if begun else 0)
                     wire.sendall(begun)

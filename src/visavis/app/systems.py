@@ -20,8 +20,14 @@ from visavis.core.task import forms_of
 
 # What a card tells of all that `visavis bench create` measured.
 TOLD = (
-    *("likeness", "prompt_accuracy", "copy_paste", "diversity", "same_person_pairs"),
-    *("same_person_pairs.photos_threshold", "seconds", "megabytes"),
+    "likeness",
+    "prompt_accuracy",
+    "copy_paste",
+    "diversity",
+    "same_person_pairs",
+    "same_person_pairs.photos_threshold",
+    "seconds",
+    "megabytes",
 )
 
 

@@ -187,6 +187,7 @@ def _parts(index: dict[str, Any]) -> Sequence[str]:
 
 
 def _models(index: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and classes of the networks that a model_index.json names, without tokenizers and samplers."""
     for name in _parts(index):
         library, kind = index[name]
         if library in ("diffusers", "transformers"):

@@ -35,8 +35,8 @@ CARD = Card(
     ),
     limits=(
         "Cures another system that stands on an intact base. Lips and eyes come from the face mesh of the picture "
-        "without identity, where there must be a face; hair and glasses are left out. Takes four to five times as "
-        "long, and costs some likeness."
+        "without identity, where there must be a face; hair and glasses are left out. Two runs of two pictures and "
+        "an inversion make one: four to five times the work."
     ),
     options=Options,
     claim=Claim(
